@@ -1,0 +1,171 @@
+//! What goes into the gate and what comes out.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::{error::Refusal, value::RowSet};
+
+/// Through which door a call came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Door {
+    /// MCP over stdio.
+    Stdio,
+    /// MCP over streamable HTTP.
+    Http,
+}
+
+/// Who calls. Made by a door from what it authenticated, never from what the caller says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Principal {
+    /// The agent's configured name.
+    pub agent: String,
+    /// The person that the agent acts for, if the operator's configuration names one. That person never approves.
+    pub person: Option<String>,
+    /// For policy.
+    pub roles: Vec<String>,
+    /// The door.
+    pub door: Door,
+}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// `pack.action`.
+    pub action: String,
+    /// A target's name; may be left out where there is one.
+    pub target: Option<String>,
+    /// As the caller gave them; nothing has been checked.
+    pub arguments: serde_json::Map<String, serde_json::Value>,
+    /// Why, in the caller's words.
+    pub reason: String,
+}
+
+/// How long a held call waits, whom it tells, and how it is called off.
+#[derive(Clone, Debug)]
+pub struct Hold {
+    /// How long to wait for a decision before answering *pending*.
+    pub wait: Duration,
+    /// Told about every second while waiting: what it waits for.
+    pub progress: Option<tokio::sync::mpsc::UnboundedSender<String>>,
+    /// The caller's own cancellation.
+    pub cancel: CancellationToken,
+}
+
+/// A titled result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    /// What it shows.
+    pub title: String,
+    /// Redacted and bounded.
+    pub rows: Arc<RowSet>,
+}
+
+/// How a diagnosis rates one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Fine.
+    Ok,
+    /// Worth knowing.
+    Notice,
+    /// Needs looking at.
+    Warning,
+    /// Needs acting on.
+    Critical,
+}
+
+/// One conclusion of a diagnosis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// How bad.
+    pub severity: Severity,
+    /// One sentence.
+    pub text: String,
+}
+
+/// The action that a diagnosis would take next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Suggestion {
+    /// `pack.action`.
+    pub action: String,
+    /// Its arguments.
+    pub arguments: serde_json::Map<String, serde_json::Value>,
+    /// One sentence.
+    pub why: String,
+}
+
+/// A call that was carried out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Identifies the run on the record.
+    pub run: String,
+    /// `pack.action`.
+    pub action: String,
+    /// Where it ran.
+    pub target: String,
+    /// One sentence.
+    pub summary: String,
+    /// Results, redacted and bounded.
+    pub tables: Vec<Table>,
+    /// Remarks, the server's notices among them.
+    pub notices: Vec<String>,
+    /// For a diagnosis.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// For a diagnosis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggestion: Option<Suggestion>,
+    /// Set when a person approved: the approval's id and who decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approved>,
+    /// True if the act happened but its end could not be put on the record.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub record_degraded: bool,
+}
+
+/// Who let a held call through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approved {
+    /// The approval's id.
+    pub id: String,
+    /// The person.
+    pub by: String,
+}
+
+/// A held call that nobody has decided yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Identifies the run on the record.
+    pub run: String,
+    /// Give it to `lockgate.await_approval`.
+    pub approval: String,
+    /// `pack.action`.
+    pub action: String,
+    /// Where it would run.
+    pub target: String,
+    /// When it expires, RFC 3339.
+    pub expires_at: String,
+    /// The sentence that the agent should act on.
+    pub message: String,
+}
+
+/// The gate's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Carried out.
+    Done(Box<Outcome>),
+    /// Held.
+    Pending(Box<Pending>),
+}
+
+/// The gate's refusal, with the run it is on the record under.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Identifies the run on the record; empty if nothing could be recorded.
+    pub run: String,
+    /// Why.
+    pub refusal: Refusal,
+}

@@ -1,0 +1,26 @@
+//! lockgate lets AI agents operate PostgreSQL through declared actions only.
+//!
+//! Packs of actions are signed WebAssembly components. The host verifies a pack before it parses a byte of it, sandboxes
+//! it, lets it request only the statements it declared, decides each call by policy, holds what is risky for one human
+//! approval, executes, redacts, and keeps a tamper-evident record. [`gate`] is the pipeline: start there.
+//!
+//! Imports run one way, top to bottom in this list.
+
+pub mod cli;
+pub mod mcp;
+
+pub mod gate;
+
+pub mod approval;
+pub mod audit;
+pub mod policy;
+pub mod redact;
+
+pub mod pack;
+pub mod postgres;
+pub mod statement;
+pub mod store;
+
+pub mod config;
+pub mod error;
+pub mod value;

@@ -1,0 +1,1 @@
+//! A target: how to reach one PostgreSQL server, and how a proven statement is run there.
