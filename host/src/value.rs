@@ -1,6 +1,8 @@
 //! Values that cross boundaries: arguments, pins, statement inputs, cells and whole results. Plain data, no behaviour
 //! beyond conversion to JSON; every other room may know it.
 
+use std::{fmt::Write as _, sync::Arc};
+
 use serde::{Deserialize, Serialize};
 
 /// One value. The same seven shapes as the contract's `value`.
@@ -77,4 +79,77 @@ pub struct RowSet {
     pub columns: Vec<Column>,
     /// Each row has one value a column.
     pub rows: Vec<Vec<Value>>,
+}
+
+/// A titled result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    /// What it shows.
+    pub title: String,
+    /// Redacted and bounded.
+    pub rows: Arc<RowSet>,
+}
+
+/// How a diagnosis rates one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Fine.
+    Ok,
+    /// Worth knowing.
+    Notice,
+    /// Needs looking at.
+    Warning,
+    /// Needs acting on.
+    Critical,
+}
+
+/// One conclusion of a diagnosis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// How bad.
+    pub severity: Severity,
+    /// One sentence.
+    pub text: String,
+}
+
+/// JSON in one way only: keys sorted by their bytes, no white space, numbers as serde_json writes them. What digests are
+/// computed over.
+#[must_use]
+pub fn canonical_json(json: &serde_json::Value) -> String {
+    fn write(out: &mut String, json: &serde_json::Value) {
+        match json {
+            serde_json::Value::Array(items) => {
+                out.push('[');
+                for (i, item) in items.iter().enumerate() {
+                    if i > 0 {
+                        out.push(',');
+                    }
+                    write(out, item);
+                }
+                out.push(']');
+            }
+            serde_json::Value::Object(map) => {
+                let mut entries: Vec<_> = map.iter().collect();
+                entries.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
+                out.push('{');
+                for (i, (key, value)) in entries.into_iter().enumerate() {
+                    if i > 0 {
+                        out.push(',');
+                    }
+                    write(out, &serde_json::Value::String(key.clone()));
+                    out.push(':');
+                    write(out, value);
+                }
+                out.push('}');
+            }
+            scalar => {
+                // Writing to a String can't fail.
+                let _ = write!(out, "{scalar}");
+            }
+        }
+    }
+    let mut out = String::new();
+    write(&mut out, json);
+    out
 }

@@ -1,11 +1,12 @@
 //! What goes into the gate and what comes out.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::Refusal, value::RowSet};
+use crate::error::Refusal;
+pub use crate::value::{Finding, Severity, Table};
 
 /// Through which door a call came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,38 +53,6 @@ pub struct Hold {
     pub progress: Option<tokio::sync::mpsc::UnboundedSender<String>>,
     /// The caller's own cancellation.
     pub cancel: CancellationToken,
-}
-
-/// A titled result.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Table {
-    /// What it shows.
-    pub title: String,
-    /// Redacted and bounded.
-    pub rows: Arc<RowSet>,
-}
-
-/// How a diagnosis rates one thing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Fine.
-    Ok,
-    /// Worth knowing.
-    Notice,
-    /// Needs looking at.
-    Warning,
-    /// Needs acting on.
-    Critical,
-}
-
-/// One conclusion of a diagnosis.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
-    /// How bad.
-    pub severity: Severity,
-    /// One sentence.
-    pub text: String,
 }
 
 /// The action that a diagnosis would take next.

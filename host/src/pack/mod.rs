@@ -1,4 +1,10 @@
 //! Packs: from bytes to trusted actions (admission), what they declared (catalog), and how their code runs (sandbox).
 //! Knows wasm; knows no PostgreSQL connection, no policy and no caller.
 
+pub mod admission;
+pub mod arguments;
+pub mod cache;
+pub mod catalog;
 pub mod manifest;
+pub mod prove;
+pub mod sandbox;

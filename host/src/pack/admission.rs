@@ -1,0 +1,295 @@
+//! From bytes to a trusted pack: read once, verify, compile, look at imports and exports, describe twice, prove, compare
+//! with what was signed. The signature is checked before any parser sees a byte; a pack is in or out as a whole.
+
+use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
+
+use lockgate_signing::{
+    declaration::{Declaration, DeclaredAction},
+    file,
+    trust::Trust,
+    verify::{self, VerifiedComponent},
+};
+use wasmtime::component::Component;
+
+use super::{
+    cache::{CompiledCache, Lookup},
+    catalog::TrustedPack,
+    manifest::Manifest,
+    prove::{Fault, ProvenManifest, prove_manifest},
+    sandbox::{Guest, Sandbox, SandboxError},
+};
+use crate::error::Code;
+
+/// Largest component: an interpreter for JavaScript or Python inside a pack comes to some 12 MiB.
+pub const MAX_COMPONENT: u64 = 32 << 20;
+/// Largest envelope: a statement of a few kilobytes and a few signatures.
+pub const MAX_ENVELOPE: u64 = 1 << 20;
+/// The one import of a pack.
+pub const IMPORT: &str = "lockgate:pack/query@1.0.0";
+/// The one export of a pack.
+pub const EXPORT: &str = "lockgate:pack/actions@1.0.0";
+/// The version of the contract that this host speaks.
+pub const CONTRACT: &str = "1.0.0";
+
+/// Why a pack is out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdmissionError {
+    /// The rule, of the closed list.
+    pub code: Code,
+    /// The place and what is wrong there.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl AdmissionError {
+    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), remedy: code.remedy().to_owned() }
+    }
+}
+
+impl fmt::Display for AdmissionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl std::error::Error for AdmissionError {}
+
+impl From<verify::VerifyError> for AdmissionError {
+    fn from(error: verify::VerifyError) -> Self {
+        Self { code: code_of(error.code()), message: error.to_string(), remedy: error.remedy().to_owned() }
+    }
+}
+
+/// The signing crate and the host share the texts of codes, not the type.
+fn code_of(text: &str) -> Code {
+    Code::ALL.iter().copied().find(|c| c.as_str() == text).unwrap_or(Code::SignatureInvalid)
+}
+
+/// A component that is inspected without being trusted: what `lockgate pack build` and `inspect` work with.
+pub struct Described {
+    /// The proven manifest.
+    pub manifest: ProvenManifest,
+    /// What a signer would sign.
+    pub declaration: Declaration,
+}
+
+/// Admits packs.
+pub struct Admission {
+    sandbox: Sandbox,
+    cache: Option<CompiledCache>,
+}
+
+impl Admission {
+    /// With or without a cache of compiled code.
+    #[must_use]
+    pub fn new(sandbox: Sandbox, cache: Option<CompiledCache>) -> Self {
+        Self { sandbox, cache }
+    }
+
+    /// Reads a component and its envelope, once each, and verifies them. Nothing of the component has been parsed.
+    pub fn verify_file(&self, component: &Path, trust: &Trust) -> Result<VerifiedComponent, AdmissionError> {
+        let name = component
+            .file_name()
+            .and_then(|n| n.to_str())
+            .ok_or_else(|| AdmissionError::new(Code::FileRefused, format!("{} names no file", component.display())))?;
+        let envelope_path = component.with_file_name(format!("{name}.dsse.json"));
+        let bytes = file::read_once(component, MAX_COMPONENT).map_err(|e| file_error(&e))?;
+        if std::fs::symlink_metadata(&envelope_path).is_err() {
+            return Err(AdmissionError::new(
+                Code::EnvelopeMissing,
+                format!("{} has no envelope beside it", component.display()),
+            ));
+        }
+        let envelope = file::read_once(&envelope_path, MAX_ENVELOPE).map_err(|e| file_error(&e))?;
+        Ok(verify::verify(bytes, name, &envelope, trust, jiff::Timestamp::now())?)
+    }
+
+    /// Takes a verified component in, or says why not.
+    pub async fn admit(&self, verified: VerifiedComponent) -> Result<TrustedPack, AdmissionError> {
+        let component = self.compile(verified.bytes(), Some(verified.digest())).await?;
+        let (guest, manifest) = self.open(&component).await?;
+        let manifest = prove_manifest(manifest).map_err(|faults| refuse(&faults))?;
+        agrees(&manifest, &verified)?;
+        grants(&manifest, &verified)?;
+        Ok(TrustedPack::new(verified, manifest, guest))
+    }
+
+    /// Describes and proves a component that nobody vouches for. For its author and for reviewers: what comes out can't
+    /// be called.
+    pub async fn describe_unverified(&self, bytes: &[u8]) -> Result<Described, AdmissionError> {
+        let component = self.compile(bytes, None).await?;
+        let (_, manifest) = self.open(&component).await?;
+        let manifest = prove_manifest(manifest).map_err(|faults| refuse(&faults))?;
+        let declaration = declaration(&manifest);
+        Ok(Described { manifest, declaration })
+    }
+
+    /// Compiles off the async runtime, or takes our own compiled code. Only verified bytes are looked up or kept.
+    async fn compile(&self, bytes: &[u8], digest: Option<[u8; 32]>) -> Result<Component, AdmissionError> {
+        if let (Some(cache), Some(digest)) = (&self.cache, digest) {
+            match cache.load(self.sandbox.engine(), &digest) {
+                Lookup::Hit(component) => return Ok(*component),
+                Lookup::Miss => {}
+                Lookup::Refused(why) => tracing::warn!(why, "a compiled cache entry was refused and is rebuilt"),
+            }
+        }
+        let sandbox = self.sandbox.clone();
+        let bytes: Arc<[u8]> = bytes.into();
+        let component = tokio::task::spawn_blocking(move || sandbox.compile(&bytes))
+            .await
+            .map_err(|e| AdmissionError::new(Code::InternalError, e.to_string()))?
+            .map_err(|e| AdmissionError::new(e.code(), e.to_string()))?;
+        if let (Some(cache), Some(digest)) = (&self.cache, digest)
+            && let Err(error) = cache.keep(self.sandbox.engine(), &digest, &component)
+        {
+            tracing::warn!(%error, "compiled code could not be kept; the next start compiles again");
+        }
+        Ok(component)
+    }
+
+    /// Imports, exports, and the same description twice.
+    async fn open(&self, component: &Component) -> Result<(Guest, Manifest), AdmissionError> {
+        self.surface(component)?;
+        let guest = self.sandbox.guest(component).map_err(|e| AdmissionError::new(e.code(), e.to_string()))?;
+        let failed = |e: SandboxError| {
+            AdmissionError::new(Code::DescribeFailed, format!("`describe` failed: {e} ({})", e.code()))
+        };
+        let first = guest.describe().await.map_err(failed)?;
+        let second = guest.describe().await.map_err(failed)?;
+        if first != second {
+            return Err(AdmissionError::new(
+                Code::DescribeUnstable,
+                "two fresh instances described themselves differently",
+            ));
+        }
+        Ok((guest, first))
+    }
+
+    /// Exactly one import may be there and exactly one export must be.
+    fn surface(&self, component: &Component) -> Result<(), AdmissionError> {
+        let ty = component.component_type();
+        let engine = self.sandbox.engine();
+        for (name, _) in ty.imports(engine) {
+            if name != IMPORT {
+                return Err(AdmissionError::new(
+                    Code::ImportRefused,
+                    format!("it imports `{}`; a pack imports `{IMPORT}` and nothing else", shown(name)),
+                ));
+            }
+        }
+        let exports: BTreeSet<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
+        if !exports.contains(EXPORT) {
+            let near = exports.iter().find(|e| e.starts_with("lockgate:pack/actions@"));
+            let message = match near {
+                Some(other) => format!("it speaks `{}`; this host speaks `{EXPORT}`", shown(other)),
+                None => format!("it does not export `{EXPORT}`"),
+            };
+            return Err(AdmissionError::new(Code::ExportMissing, message));
+        }
+        if let Some(other) = exports.iter().find(|e| *e != EXPORT) {
+            return Err(AdmissionError::new(
+                Code::ComponentInvalid,
+                format!("it exports `{}`; a pack exports `{EXPORT}` and nothing else", shown(other)),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What a signer signs of a proven manifest.
+#[must_use]
+pub fn declaration(manifest: &ProvenManifest) -> Declaration {
+    let declared = manifest.manifest();
+    Declaration {
+        pack: declared.name.clone(),
+        version: declared.version.clone(),
+        contract: CONTRACT.to_owned(),
+        actions: declared
+            .actions
+            .iter()
+            .map(|a| DeclaredAction { name: a.name.clone(), risk: a.risk.as_str().to_owned() })
+            .collect(),
+        classes: manifest.classes().iter().map(|c| c.as_str().to_owned()).collect(),
+        manifest_sha256: hex(&manifest.digest()),
+    }
+}
+
+/// The component must declare exactly what its publisher signed.
+fn agrees(manifest: &ProvenManifest, verified: &VerifiedComponent) -> Result<(), AdmissionError> {
+    let own = declaration(manifest);
+    let signed = verified.predicate();
+    let differs = |what: &str, own: &str, signed: &str| {
+        Err(AdmissionError::new(
+            Code::ManifestMismatch,
+            format!("the component's {what} is `{own}` and the signed one is `{signed}`"),
+        ))
+    };
+    if own.pack != signed.pack {
+        return differs("name", &own.pack, &signed.pack);
+    }
+    if own.version != signed.version {
+        return differs("version", &own.version, &signed.version);
+    }
+    if own.contract != signed.contract {
+        return differs("contract version", &own.contract, &signed.contract);
+    }
+    let pairs = |actions: &[DeclaredAction]| -> BTreeSet<(String, String)> {
+        actions.iter().map(|a| (a.name.clone(), a.risk.clone())).collect()
+    };
+    if pairs(&own.actions) != pairs(&signed.actions) || own.actions.len() != signed.actions.len() {
+        return Err(AdmissionError::new(
+            Code::ManifestMismatch,
+            "the component's actions or their risks are not the signed ones",
+        ));
+    }
+    let set = |classes: &[String]| classes.iter().cloned().collect::<BTreeSet<_>>();
+    if set(&own.classes) != set(&signed.classes) {
+        return differs("statement classes", &own.classes.join(", "), &signed.classes.join(", "));
+    }
+    if own.manifest_sha256 != signed.manifest_sha256 {
+        return differs("manifest digest", &own.manifest_sha256, &signed.manifest_sha256);
+    }
+    Ok(())
+}
+
+/// Every statement's class, as proven, must be one that the operator grants to this publisher.
+fn grants(manifest: &ProvenManifest, verified: &VerifiedComponent) -> Result<(), AdmissionError> {
+    for class in manifest.classes() {
+        if !verified.grant().classes.contains(class.as_str()) {
+            return Err(AdmissionError::new(
+                Code::ClassNotGranted,
+                format!("it has statements of class `{}`, which publisher `{}` is not granted",
+                    class.as_str(), verified.predicate().publisher),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// All faults of a manifest in one error; the code is the first one's.
+fn refuse(faults: &[Fault]) -> AdmissionError {
+    let code = faults.first().map_or(Code::ManifestInvalid, |f| f.code);
+    let text: Vec<String> = faults.iter().take(50).map(ToString::to_string).collect();
+    AdmissionError::new(code, text.join("\n"))
+}
+
+fn file_error(error: &file::FileError) -> AdmissionError {
+    AdmissionError::new(code_of(error.code()), error.to_string())
+}
+
+/// A name from an untrusted component, fit to be printed.
+fn shown(name: &str) -> String {
+    name.chars().take(120).filter(|c| !c.is_control()).collect()
+}
+
+/// Lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
+        let _ = write!(out, "{b:02x}");
+        out
+    })
+}
