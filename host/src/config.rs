@@ -1,1 +1,345 @@
-//! `lockgate.toml`.
+//! `lockgate.toml`: what an operator configures. Read once at start, refused as a whole for a typo; paths in it are
+//! relative to the file. Secrets are named by file, never written in it.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+use crate::postgres::TargetSettings;
+
+/// Largest configuration that is read.
+const MAX_CONFIG: u64 = 1 << 20;
+
+/// The configuration can't be used; says where and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+/// `lockgate.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Format of this file: 1.
+    version: u32,
+    /// Where state lives: store, record, keys, cache. Only lockgate's user may enter it.
+    pub state_dir: PathBuf,
+    /// Components (`*.wasm` with their envelopes beside them), or directories of them.
+    pub packs: Vec<PathBuf>,
+    /// The trust policy.
+    pub trust: PathBuf,
+    /// The policy; defaults by risk without one.
+    pub policy: Option<PathBuf>,
+    /// The record.
+    #[serde(default)]
+    pub record: RecordConfig,
+    /// Approvals.
+    #[serde(default)]
+    pub approvals: ApprovalConfig,
+    /// The agents' door.
+    #[serde(default)]
+    pub mcp: McpConfig,
+    /// What is redacted beside the built-in patterns.
+    #[serde(default)]
+    pub redaction: RedactionConfig,
+    /// What one call may cost.
+    #[serde(default)]
+    pub limits: LimitConfig,
+    /// The servers. Without any, the libpq environment (`PGHOST` …) names one.
+    #[serde(default, rename = "target")]
+    pub targets: Vec<TargetSettings>,
+}
+
+/// `[record]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RecordConfig {
+    /// Where the record is written; `STATE_DIR/record` without it.
+    pub dir: Option<PathBuf>,
+    /// MiB after which a segment is closed.
+    pub segment_mib: u64,
+    /// Lines after which a checkpoint is cut.
+    pub checkpoint_lines: u64,
+    /// Seconds after which a checkpoint is cut if there are new lines.
+    pub checkpoint_seconds: u64,
+    /// Names this record in its checkpoints.
+    pub origin: String,
+    /// A file, best on another machine, that every checkpoint is appended to.
+    pub export: Option<PathBuf>,
+}
+
+impl Default for RecordConfig {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            segment_mib: 64,
+            checkpoint_lines: 1000,
+            checkpoint_seconds: 60,
+            origin: "lockgate".into(),
+            export: None,
+        }
+    }
+}
+
+/// `[approvals]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApprovalConfig {
+    /// Seconds to decide in.
+    pub decide_seconds: u64,
+    /// Seconds from the decision to the execution.
+    pub execute_seconds: u64,
+}
+
+impl Default for ApprovalConfig {
+    fn default() -> Self {
+        Self { decide_seconds: 3600, execute_seconds: 900 }
+    }
+}
+
+/// `[mcp]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct McpConfig {
+    /// Seconds that a held call waits before it answers *pending*; below the 60 seconds after which clients give up.
+    pub hold_seconds: u64,
+    /// Who calls over stdio.
+    pub stdio: Option<StdioAgent>,
+    /// Streamable HTTP.
+    pub http: HttpConfig,
+    /// Who may call over HTTP.
+    #[serde(rename = "agent")]
+    pub agents: Vec<HttpAgent>,
+}
+
+impl Default for McpConfig {
+    fn default() -> Self {
+        Self { hold_seconds: 50, stdio: None, http: HttpConfig::default(), agents: Vec::new() }
+    }
+}
+
+/// `[mcp.stdio]`: who an agent that starts `lockgate mcp` is. Without it: the operating system's user, as agent and person.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StdioAgent {
+    /// The agent's name.
+    pub agent: String,
+    /// The person it acts for, who may therefore not approve what it asks.
+    pub person: String,
+    /// For policy.
+    #[serde(default)]
+    pub roles: Vec<String>,
+}
+
+/// `[mcp.http]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpConfig {
+    /// Address and port.
+    pub listen: String,
+    /// Values of `Host` that are answered, beside loopback ones.
+    pub allowed_hosts: Vec<String>,
+    /// Values of `Origin` that are answered; none is needed for clients that are no browsers.
+    pub allowed_origins: Vec<String>,
+    /// KiB of a request's body.
+    pub max_body_kib: u64,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:7432".into(),
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            max_body_kib: 256,
+        }
+    }
+}
+
+/// `[[mcp.agent]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpAgent {
+    /// The agent's name.
+    pub name: String,
+    /// The person it acts for.
+    pub person: Option<String>,
+    /// For policy.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// Hex SHA-256 of its token, from `lockgate token new`.
+    pub token_sha256: String,
+}
+
+/// `[redaction]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RedactionConfig {
+    /// Regular expressions; what they match becomes `[redacted]`.
+    pub patterns: Vec<String>,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitConfig {
+    /// Seconds that one call may take, waiting for a decision not counted. Maintenance has the statement's own timeout.
+    pub call_seconds: u64,
+    /// KiB of results that one call may let out.
+    pub output_kib: usize,
+}
+
+impl Default for LimitConfig {
+    fn default() -> Self {
+        Self { call_seconds: 60, output_kib: 1024 }
+    }
+}
+
+impl Config {
+    /// Reads a configuration file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let place = path.display().to_string();
+        let bytes = lockgate_signing::file::read_once(path, MAX_CONFIG).map_err(|e| {
+            ConfigError(format!("{e}; give the path of a configuration with `--config` or `LOCKGATE_CONFIG`"))
+        })?;
+        let text = String::from_utf8(bytes).map_err(|_| ConfigError(format!("{place} is not UTF-8")))?;
+        let base = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+        Self::parse(&text, &place, &base)
+    }
+
+    /// Parses the text of a configuration; relative paths are taken from `base`.
+    pub fn parse(text: &str, place: &str, base: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = toml::from_str(text).map_err(|e| ConfigError(toml_error(place, text, &e)))?;
+        if config.version != 1 {
+            return Err(ConfigError(format!("{place}: `version` must be 1")));
+        }
+        config.check(place)?;
+        for path in [Some(&mut config.state_dir), Some(&mut config.trust), config.policy.as_mut()]
+            .into_iter()
+            .chain([config.record.dir.as_mut(), config.record.export.as_mut()])
+            .flatten()
+            .chain(config.packs.iter_mut())
+        {
+            *path = base.join(&*path);
+        }
+        Ok(config)
+    }
+
+    fn check(&self, place: &str) -> Result<(), ConfigError> {
+        let refuse = |text: String| Err(ConfigError(format!("{place}: {text}")));
+        let mut names: Vec<&str> = self.targets.iter().map(|t| t.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|w| w.first() == w.last()).and_then(|w| w.first()) {
+            return refuse(format!("target `{twice}` is configured twice"));
+        }
+        let within = |what: &str, value: u64, low: u64, high: u64| {
+            if (low..=high).contains(&value) { Ok(()) } else { refuse(format!("{what} must be from {low} to {high}")) }
+        };
+        within("[approvals] decide_seconds", self.approvals.decide_seconds, 1, 7 * 86_400)?;
+        within("[approvals] execute_seconds", self.approvals.execute_seconds, 1, 86_400)?;
+        within("[mcp] hold_seconds", self.mcp.hold_seconds, 0, 3600)?;
+        within("[mcp.http] max_body_kib", self.mcp.http.max_body_kib, 1, 16_384)?;
+        within("[record] segment_mib", self.record.segment_mib, 1, 4096)?;
+        within("[record] checkpoint_lines", self.record.checkpoint_lines, 1, 1_000_000)?;
+        within("[record] checkpoint_seconds", self.record.checkpoint_seconds, 1, 86_400)?;
+        within("[limits] call_seconds", self.limits.call_seconds, 1, 86_400)?;
+        within("[limits] output_kib", self.limits.output_kib as u64, 1, 65_536)?;
+        for agent in &self.mcp.agents {
+            if agent.token_sha256.len() != 64 || !agent.token_sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return refuse(format!(
+                    "agent `{}`: token_sha256 is not 64 hex digits; `lockgate token new` prints it",
+                    agent.name
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the record is written.
+    #[must_use]
+    pub fn record_dir(&self) -> PathBuf {
+        self.record.dir.clone().unwrap_or_else(|| self.state_dir.join("record"))
+    }
+
+    /// How long one call may take.
+    #[must_use]
+    pub fn call_time(&self) -> Duration {
+        Duration::from_secs(self.limits.call_seconds)
+    }
+}
+
+/// An error of the TOML parser as `file:line:column: what`, with the nearest key for a typo.
+#[must_use]
+pub fn toml_error(place: &str, text: &str, error: &toml::de::Error) -> String {
+    let at = error.span().map_or(0, |s| s.start.min(text.len()));
+    let before = text.get(..at).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    let message = error.message().lines().collect::<Vec<_>>().join(" ");
+    let near = nearest(&message).map(|key| format!("; did you mean `{key}`")).unwrap_or_default();
+    format!("{place}:{line}:{column}: {message}{near}")
+}
+
+/// The known key nearest to an unknown one, out of serde's own message.
+fn nearest(message: &str) -> Option<&str> {
+    let rest = message.strip_prefix("unknown field `")?;
+    let (unknown, known) = rest.split_once('`')?;
+    known
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(|key| (distance(unknown, key), key))
+        .min()
+        .filter(|(d, key)| *d <= key.len() / 2)
+        .map(|(_, key)| key)
+}
+
+/// Levenshtein's edit distance.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, cb) in row.iter_mut().skip(1).zip(b.chars()) {
+            let here = if ca == cb { diagonal } else { 1 + diagonal.min(*cell).min(left) };
+            diagonal = *cell;
+            *cell = here;
+            left = here;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = "version = 1\nstate_dir = \"state\"\npacks = [\"packs\"]\ntrust = \"trust.toml\"\n";
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let config = Config::parse(LEAST, "lockgate.toml", Path::new("/etc/lockgate")).unwrap();
+        assert_eq!(config.trust, Path::new("/etc/lockgate/trust.toml"));
+        assert_eq!(config.record_dir(), Path::new("/etc/lockgate/state/record"));
+    }
+
+    #[test]
+    fn a_typo_names_file_line_and_nearest_key() {
+        let text = format!("{LEAST}[mcp]\nhold_second = 5\n");
+        let error = Config::parse(&text, "lockgate.toml", Path::new("")).unwrap_err().to_string();
+        assert!(error.starts_with("lockgate.toml:6:1: unknown field `hold_second`"), "{error}");
+        assert!(error.ends_with("did you mean `hold_seconds`"), "{error}");
+    }
+
+    #[test]
+    fn a_number_out_of_range_is_refused() {
+        let text = format!("{LEAST}[approvals]\ndecide_seconds = 0\n");
+        assert!(Config::parse(&text, "lockgate.toml", Path::new("")).is_err());
+    }
+}
