@@ -1,4 +1,374 @@
-//! The pipeline that every call goes through: resolve, validate, decide, record the intent, preview, hold, execute,
-//! redact, record the outcome. Each step is one line in [`Gate::call`] and one module elsewhere. Knows no transport.
+//! The pipeline that every call goes through. [`Gate::call`] and [`Gate::pipeline`] read like the design: resolve,
+//! validate, decide, record the intent, preview, hold, execute, redact, record the outcome. Each step is one line there
+//! and one module elsewhere. Knows no transport.
 
 pub mod call;
+mod execute;
+mod held;
+pub mod journal;
+mod querier;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    call::{Answer, Call, Hold, OfferedAction, Principal, Refused, TargetOffer},
+    execute::{Authority, Job},
+    held::Ending,
+    journal::Journal,
+};
+use crate::{
+    approval,
+    error::{Code, Refusal},
+    pack::catalog::{Catalog, Entry, TrustedPack, ValidatedArgs},
+    policy::{Decision, Policy, Subject, Verdict},
+    postgres::Target,
+    redact::Redactor,
+    statement::Role,
+    store::{self, Store},
+};
+
+/// Shortest and longest reason, in characters: long enough to mean something, short enough to be read by an approver.
+pub const REASON_LENGTH: std::ops::RangeInclusive<usize> = 8..=500;
+
+/// Says whether a pack may still be used, asked again before an approved act: revocations since it was admitted.
+pub type StillTrusted = Box<dyn Fn(&TrustedPack) -> Result<(), Refusal> + Send + Sync>;
+
+/// What the gate is made of.
+pub struct Parts {
+    /// The admitted packs.
+    pub catalog: Catalog,
+    /// The servers, by name.
+    pub targets: BTreeMap<String, Target>,
+    /// The policy.
+    pub policy: Policy,
+    /// The record.
+    pub journal: Journal,
+    /// Approvals.
+    pub store: Arc<dyn Store>,
+    /// What must not leave.
+    pub redactor: Redactor,
+    /// This process, as the store knows it.
+    pub instance: String,
+    /// Revocations.
+    pub still_trusted: StillTrusted,
+    /// Time of one call, and of deciding and executing a held one.
+    pub times: Times,
+    /// Bytes of results that one call lets out.
+    pub output_bytes: usize,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// One call, waiting for a decision not counted.
+    pub call: Duration,
+    /// To decide.
+    pub decide: Duration,
+    /// From the decision to the execution.
+    pub execute: Duration,
+}
+
+/// The gate.
+pub struct Gate {
+    catalog: Catalog,
+    targets: BTreeMap<String, Target>,
+    policy: ArcSwap<Policy>,
+    journal: Journal,
+    store: Arc<dyn Store>,
+    redactor: Redactor,
+    instance: String,
+    still_trusted: StillTrusted,
+    times: Times,
+    output_bytes: usize,
+    /// Held calls that this process will execute, by approval.
+    held: Mutex<HashMap<String, Ending>>,
+}
+
+/// A call whose action and target exist.
+struct Asked {
+    entry: Entry,
+    target: Target,
+}
+
+/// How far the pipeline got by itself.
+enum Step {
+    /// To the end.
+    Done(Box<call::Outcome>),
+    /// To a person.
+    Held(String),
+}
+
+impl Gate {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            catalog: parts.catalog,
+            targets: parts.targets,
+            policy: ArcSwap::from_pointee(parts.policy),
+            journal: parts.journal,
+            store: parts.store,
+            redactor: parts.redactor,
+            instance: parts.instance,
+            still_trusted: parts.still_trusted,
+            times: parts.times,
+            output_bytes: parts.output_bytes,
+            held: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// Carries a call through the gate. A call that is dropped is cancelled, on the server too, and recorded as such.
+    pub async fn call(self: &Arc<Self>, principal: &Principal, call: Call, hold: Hold) -> Result<Answer, Refused> {
+        let run = approval::new_run_id();
+        let cancel = hold.cancel.child_token();
+        let _dropped = cancel.clone().drop_guard();
+        let (gate, who, id) = (Arc::clone(self), principal.clone(), run.clone());
+        // A task of its own: the end of a run is recorded even if nobody waits for it any more.
+        let task = tokio::spawn(async move {
+            match gate.pipeline(&id, &who, &call, &cancel).await {
+                Ok(step) => Ok(step),
+                Err(Stop::Unrecorded(refusal)) => Err(gate.journal.refused(&id, &who, &call, refusal).await),
+                Err(Stop::Recorded(refusal)) => Err(Refused { run: id, refusal }),
+            }
+        });
+        match task.await {
+            Ok(Ok(Step::Done(outcome))) => Ok(Answer::Done(outcome)),
+            Ok(Ok(Step::Held(approval))) => self.follow(&run, principal, &approval, hold).await,
+            Ok(Err(refused)) => Err(refused),
+            Err(_) => Err(Refused { run, refusal: Refusal::new(Code::InternalError, "the call ended abnormally") }),
+        }
+    }
+
+    /// Takes a held call up again.
+    pub async fn await_approval(
+        self: &Arc<Self>,
+        principal: &Principal,
+        approval: &str,
+        hold: Hold,
+    ) -> Result<Answer, Refused> {
+        self.follow("", principal, approval, hold).await
+    }
+
+    async fn pipeline(
+        self: &Arc<Self>,
+        run: &str,
+        principal: &Principal,
+        call: &Call,
+        cancel: &CancellationToken,
+    ) -> Result<Step, Stop> {
+        self.journal.check()?;
+        let asked = self.resolve(principal, call)?;
+        let arguments = asked.entry.validate(&call.arguments).await?;
+        let decision = self.decide(principal, &asked);
+        refuse_denied(&decision)?;
+        let intent = self.intend(run, principal, call, &asked, &arguments, &decision).await?;
+        let job = self.job(&asked, &arguments);
+        if let Some(authority) = Authority::allowed(&decision) {
+            let outcome = self.execute(intent, authority, job, cancel).await.map_err(Stop::Recorded)?;
+            return Ok(Step::Done(Box::new(outcome)));
+        }
+        let evidence = self.preview(&intent, &job, cancel).await.map_err(Stop::Recorded)?;
+        let approval = self.hold(&intent, principal, call, &job, &decision, evidence).await.map_err(Stop::Recorded)?;
+        Ok(Step::Held(approval))
+    }
+
+    /// Action, target and reason: whatever of them can't be is said, and nothing else happens.
+    fn resolve(&self, principal: &Principal, call: &Call) -> Result<Asked, Refusal> {
+        let entry = self.catalog.get(&call.action).filter(|entry| self.is_listed(principal, entry));
+        let Some(entry) = entry.cloned() else {
+            let near = self.catalog.near(&call.action);
+            let shown: String = call.action.chars().filter(|c| !c.is_control()).take(130).collect();
+            let refusal = Refusal::new(Code::UnknownAction, format!("no action `{shown}`"));
+            return Err(match near.as_slice() {
+                [] => refusal,
+                names => refusal.with_remedy(format!("did you mean {}", names.join(" or "))),
+            });
+        };
+        let length = call.reason.trim().chars().count();
+        if !REASON_LENGTH.contains(&length) {
+            let message = format!(
+                "must say in {} to {} characters why this call is needed",
+                REASON_LENGTH.start(),
+                REASON_LENGTH.end()
+            );
+            let problem = crate::error::Problem { argument: "reason".into(), message: message.clone() };
+            return Err(Refusal::new(Code::InvalidArguments, format!("`reason` {message}")).with_problems(vec![problem]));
+        }
+        let target = self.target(&entry, call.target.as_deref())?;
+        Ok(Asked { entry, target })
+    }
+
+    fn target(&self, entry: &Entry, name: Option<&str>) -> Result<Target, Refusal> {
+        let reachable: Vec<&Target> = self.targets.values().filter(|t| entry.pack.may_use_target(t.name())).collect();
+        let names = || reachable.iter().map(|t| t.name()).collect::<Vec<_>>().join(", ");
+        match (name, reachable.as_slice()) {
+            (None, [only]) => Ok((*only).clone()),
+            (None, []) => Err(Refusal::new(Code::UnknownTarget, format!("pack of `{}` may use no target", entry.name))),
+            (None, _) => Err(Refusal::new(Code::UnknownTarget, "there are several targets and `target` is missing")
+                .with_remedy(format!("say which: {}", names()))),
+            (Some(name), _) => reachable.iter().find(|t| t.name() == name).map(|t| (*t).clone()).ok_or_else(|| {
+                let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+                Refusal::new(Code::UnknownTarget, format!("no target `{shown}`"))
+                    .with_remedy(format!("use one of: {}", names()))
+            }),
+        }
+    }
+
+    fn decide(&self, principal: &Principal, asked: &Asked) -> Decision {
+        self.policy.load().decide(&subject(principal, &asked.entry, asked.target.name()))
+    }
+
+    async fn intend(
+        &self,
+        run: &str,
+        principal: &Principal,
+        call: &Call,
+        asked: &Asked,
+        arguments: &ValidatedArgs,
+        decision: &Decision,
+    ) -> Result<journal::RecordedIntent, Refusal> {
+        let policy = self.policy.load();
+        self.journal
+            .intent(&journal::Intent {
+                run,
+                principal,
+                reason: &call.reason,
+                action: &asked.entry,
+                arguments: arguments.json(),
+                target: asked.target.name(),
+                decision,
+                policy_digest: policy.digest(),
+            })
+            .await
+    }
+
+    fn job(&self, asked: &Asked, arguments: &ValidatedArgs) -> Job {
+        Job { entry: asked.entry.clone(), target: asked.target.clone(), arguments: arguments.clone(), pins: Vec::new() }
+    }
+
+    /// What an agent may see: everything that policy does not deny it on every target.
+    #[must_use]
+    pub fn offers(&self, principal: &Principal) -> Vec<OfferedAction> {
+        self.catalog.entries().filter_map(|entry| self.offer(principal, entry)).collect()
+    }
+
+    fn is_listed(&self, principal: &Principal, entry: &Entry) -> bool {
+        self.verdicts(principal, entry).any(|(_, verdict)| verdict != Verdict::Deny)
+    }
+
+    fn verdicts<'a>(
+        &'a self,
+        principal: &'a Principal,
+        entry: &'a Entry,
+    ) -> impl Iterator<Item = (&'a Target, Verdict)> + 'a {
+        let policy = self.policy.load_full();
+        self.targets.values().filter(|t| entry.pack.may_use_target(t.name())).map(move |target| {
+            (target, policy.decide(&subject(principal, entry, target.name())).verdict())
+        })
+    }
+
+    fn offer(&self, principal: &Principal, entry: &Entry) -> Option<OfferedAction> {
+        let open: Vec<_> = self.verdicts(principal, entry).filter(|(_, v)| *v != Verdict::Deny).collect();
+        let held = open.iter().any(|(_, v)| *v == Verdict::Approve);
+        let targets: Vec<TargetOffer> = open
+            .iter()
+            .map(|(target, _)| TargetOffer { name: target.name().to_owned(), role: target.role_hint().unwrap_or(Role::Any) })
+            .collect();
+        let declared = entry.action.declared();
+        (!targets.is_empty()).then(|| OfferedAction {
+            name: entry.name.to_string(),
+            title: declared.title.clone(),
+            description: declared.description.clone(),
+            risk: declared.risk,
+            params: declared.params.clone(),
+            side_effects: declared.side_effects.clone(),
+            works_on_standby: declared.works_on_standby,
+            idempotent: declared.idempotent,
+            reads_only: entry.action.reads_only(),
+            held,
+            examples: declared.examples.clone(),
+            targets,
+        })
+    }
+
+    /// The packs and actions that are loaded.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The servers.
+    #[must_use]
+    pub fn targets(&self) -> &BTreeMap<String, Target> {
+        &self.targets
+    }
+
+    /// The record's writer.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<String, Ending>> {
+        // Nothing under this lock panics; were it poisoned, the map would still be sound.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a blocking piece of work of the store off the async runtime.
+    async fn with_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Store) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let store = Arc::clone(&self.store);
+        tokio::task::spawn_blocking(move || work(&*store))
+            .await
+            .map_err(|e| Refusal::new(Code::StoreUnavailable, e.to_string()))
+    }
+}
+
+/// A refusal, and whether its run already has an end on the record.
+enum Stop {
+    Unrecorded(Refusal),
+    Recorded(Refusal),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Unrecorded(refusal)
+    }
+}
+
+fn subject<'a>(principal: &'a Principal, entry: &'a Entry, target: &'a str) -> Subject<'a> {
+    Subject {
+        action: &entry.name,
+        risk: entry.action.declared().risk,
+        target,
+        agent: &principal.agent,
+        roles: &principal.roles,
+    }
+}
+
+fn refuse_denied(decision: &Decision) -> Result<(), Refusal> {
+    match decision.verdict() {
+        Verdict::Deny => Err(Refusal::new(Code::DeniedByPolicy, format!("denied by {}", decision.rule()))),
+        Verdict::Allow | Verdict::Approve => Ok(()),
+    }
+}
+
+/// The principal as the store keeps it.
+fn requester(principal: &Principal) -> store::Requester {
+    store::Requester {
+        agent: principal.agent.clone(),
+        person: principal.person.clone(),
+        os_user: principal.os_user.clone(),
+        roles: principal.roles.iter().cloned().collect(),
+        door: principal.door.as_str().to_owned(),
+    }
+}

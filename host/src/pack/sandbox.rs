@@ -21,7 +21,7 @@ use wasmtime::{Store, UpdateDeadline, component::ResourceTable};
 
 use self::{
     bindings::{PackPre, exports::lockgate::pack::actions as wit},
-    limits::{Limiter, TICK},
+    limits::Limiter,
     query::Import,
 };
 use crate::{
@@ -37,13 +37,22 @@ pub struct Guest {
     pre: PackPre<Import>,
 }
 
+/// A table that a guest returned.
+#[derive(Clone, Debug)]
+pub struct GuestTable {
+    /// The table.
+    pub table: Table,
+    /// True if the guest made it itself; false if it handed on what the querier gave it.
+    pub built: bool,
+}
+
 /// What `preview` shows and pins.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
     /// One sentence.
     pub summary: String,
     /// What would be hit.
-    pub tables: Vec<Table>,
+    pub tables: Vec<GuestTable>,
     /// The facts that an approval rests on.
     pub pins: Vec<(String, Value)>,
 }
@@ -54,7 +63,7 @@ pub struct GuestOutcome {
     /// One sentence.
     pub summary: String,
     /// Results.
-    pub tables: Vec<Table>,
+    pub tables: Vec<GuestTable>,
     /// Remarks.
     pub notices: Vec<String>,
     /// Conclusions.
@@ -225,18 +234,18 @@ impl Session {
     }
 
     /// Takes the rows that the guest hands over out of the store.
-    fn tables(&mut self, tables: Vec<wit::Table>) -> Result<Vec<Table>, SandboxError> {
+    fn tables(&mut self, tables: Vec<wit::Table>) -> Result<Vec<GuestTable>, SandboxError> {
         let data = self.store.data_mut();
         tables
             .into_iter()
             .map(|table| {
-                let rows = match table.data {
+                let (rows, built) = match table.data {
                     wit::TableData::Held(handle) => {
-                        data.table.delete(handle).map_err(|e| SandboxError::BadOutput(e.to_string()))?.0
+                        (data.table.delete(handle).map_err(|e| SandboxError::BadOutput(e.to_string()))?.0, false)
                     }
-                    wit::TableData::Built(built) => Arc::new(built_rows(built)?),
+                    wit::TableData::Built(built) => (Arc::new(built_rows(built)?), true),
                 };
-                Ok(Table { title: table.title, rows })
+                Ok(GuestTable { table: Table { title: table.title, rows }, built })
             })
             .collect()
     }
@@ -268,5 +277,3 @@ fn built_rows(built: wit::BuiltTable) -> Result<RowSet, SandboxError> {
     }
     Ok(RowSet { columns, rows })
 }
-
-const _: () = assert!(TICK.as_millis() > 0, "a tick has a length");

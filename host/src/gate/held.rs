@@ -1,0 +1,345 @@
+//! Held calls: from evidence to a request, from a decision to one execution. Each held call has one task here that waits
+//! for its decision and, if it is approved, claims and runs it, whether or not the caller still waits; callers follow.
+//! Several processes may wait for the same approval: the store lets one of them claim it, the others read how it ended.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Gate,
+    call::{Answer, Call, Hold, Outcome, Pending, Principal, Refused},
+    execute::{Authority, Job},
+    journal::RecordedIntent,
+    requester, subject,
+};
+use crate::{
+    approval,
+    error::{Code, Refusal},
+    pack::sandbox::Evidence,
+    policy::{Decision, Verdict},
+    store::{Approval, Creation, Pin, Request, State, Terminal, TransitionError, instance},
+};
+
+/// How a held call ended, once it has.
+pub(super) type Ending = watch::Receiver<Option<Result<Box<Outcome>, Refused>>>;
+
+/// How often a waiting caller is told that it is still waiting.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+impl Gate {
+    /// Asks people to decide. The same request while one is pending joins it.
+    pub(super) async fn hold(
+        self: &Arc<Self>,
+        intent: &RecordedIntent,
+        principal: &Principal,
+        call: &Call,
+        job: &Job,
+        decision: &Decision,
+        evidence: Evidence,
+    ) -> Result<String, Refusal> {
+        let tables: Vec<_> = evidence.tables.into_iter().map(|t| t.table).collect();
+        let request = Request {
+            run: intent.run().to_owned(),
+            requester: requester(principal),
+            action: job.entry.name.to_string(),
+            pack_digest: job.entry.pack.digest().to_owned(),
+            risk: decision.risk().as_str().to_owned(),
+            target: job.target.name().to_owned(),
+            target_identity: job.target.identity(),
+            arguments: job.arguments.json().clone(),
+            reason: self.redactor.text(call.reason.trim()).into_owned(),
+            rule: decision.rule().to_owned(),
+            policy_digest: self.policy.load().digest().to_owned(),
+            pins: evidence.pins.into_iter().map(|(name, value)| Pin { name, value }).collect(),
+            evidence: json!({ "summary": evidence.summary, "tables": tables }),
+            needed: decision.approvals(),
+            approvers: std::collections::BTreeSet::new(),
+            decide_within: self.times.decide,
+            execute_within: self.times.execute,
+        };
+        let result = self.request(request).await;
+        if let Err(refusal) = &result {
+            let _ = self.journal.ended(intent.run(), &[], 0, Err(refusal)).await;
+        }
+        result
+    }
+
+    async fn request(self: &Arc<Self>, request: Request) -> Result<String, Refusal> {
+        let new = approval::request(request)?;
+        let run = new.request.run.clone();
+        let created = self.with_store(move |store| store.create(new, Timestamp::now())).await??;
+        match created {
+            Creation::Created { approval, superseded } => {
+                if let Some(old) = superseded {
+                    self.journal.closed(&old).await?;
+                }
+                self.journal.requested(&approval).await?;
+                self.drive(&approval.id);
+                Ok(approval.id)
+            }
+            Creation::Joined(approval) => {
+                self.journal.joined(&run, &approval).await?;
+                Ok(approval.id)
+            }
+        }
+    }
+
+    /// Waits for a held call's end, for as long as the caller holds.
+    pub(super) async fn follow(
+        self: &Arc<Self>,
+        run: &str,
+        principal: &Principal,
+        id: &str,
+        hold: Hold,
+    ) -> Result<Answer, Refused> {
+        let refused = |refusal| Refused { run: run.to_owned(), refusal };
+        let approval = self.own(principal, id).await.map_err(refused)?;
+        if let Some(settled) = settled(&approval) {
+            return settled.map(Answer::Done);
+        }
+        let mut ending = self.drive(id);
+        let until = tokio::time::Instant::now() + hold.wait;
+        let mut every = tokio::time::interval(PROGRESS);
+        loop {
+            if let Some(settled) = ending.borrow_and_update().clone() {
+                return settled.map(Answer::Done);
+            }
+            tokio::select! {
+                changed = ending.changed() => if changed.is_err() {
+                    return Err(refused(Refusal::new(Code::InternalError, "the held call ended abnormally")));
+                },
+                () = hold.cancel.cancelled() => return Err(refused(self.withdraw(principal, id).await)),
+                () = tokio::time::sleep_until(until) => return Ok(Answer::Pending(Box::new(pending(&approval)))),
+                _ = every.tick() => if let Some(progress) = &hold.progress {
+                    // A caller that does not listen any more is noticed by its cancellation, not here.
+                    let _ = progress.send(format!("waiting for a person to decide on approval {id}"));
+                },
+            }
+        }
+    }
+
+    /// An approval, if it is this principal's own.
+    async fn own(&self, principal: &Principal, id: &str) -> Result<Approval, Refusal> {
+        let wanted = id.to_owned();
+        let found = self.with_store(move |store| store.get(&wanted)).await??;
+        found.filter(|a| a.request.requester.is_same(&requester(principal))).ok_or_else(|| {
+            let shown: String = id.chars().filter(|c| !c.is_control()).take(40).collect();
+            Refusal::new(Code::UnknownApproval, format!("no approval `{shown}` of yours is known here"))
+        })
+    }
+
+    async fn withdraw(&self, principal: &Principal, id: &str) -> Refusal {
+        let (wanted, by) = (id.to_owned(), requester(principal));
+        match self.with_store(move |store| store.withdraw(&wanted, &by, Timestamp::now())).await {
+            Ok(Ok(approval)) => match self.journal.closed(&approval).await {
+                Ok(()) => Refusal::new(Code::ApprovalWithdrawn, "the call was cancelled and its request withdrawn"),
+                Err(refusal) => refusal,
+            },
+            Ok(Err(error)) => error.into(),
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// The one task of this process that waits for an approval; starts it if there is none yet.
+    fn drive(self: &Arc<Self>, id: &str) -> Ending {
+        let mut held = self.held();
+        if let Some(ending) = held.get(id) {
+            return ending.clone();
+        }
+        let (tell, ending) = watch::channel(None);
+        held.insert(id.to_owned(), ending.clone());
+        drop(held);
+        let (gate, id) = (Arc::clone(self), id.to_owned());
+        tokio::spawn(async move {
+            let end = gate.settle(&id).await;
+            // Taken out first: who asks from now on reads the store.
+            gate.held().remove(&id);
+            let _ = tell.send(Some(end));
+        });
+        ending
+    }
+
+    /// From whatever state the approval is in to its end.
+    async fn settle(self: &Arc<Self>, id: &str) -> Result<Box<Outcome>, Refused> {
+        loop {
+            let approval = match self.decided(id).await {
+                Ok(approval) => approval,
+                Err(refusal) => return Err(Refused { run: String::new(), refusal }),
+            };
+            if let Some(settled) = settled(&approval) {
+                return settled;
+            }
+            if approval.state == State::Approved
+                && let Some(settled) = self.use_approval(&approval).await
+            {
+                return settled;
+            }
+        }
+    }
+
+    /// Waits until the approval is approved or at its end, ending on the way what has run out of time or lost its process.
+    async fn decided(&self, id: &str) -> Result<Approval, Refusal> {
+        loop {
+            let now = Timestamp::now();
+            let expired = self.with_store(move |store| store.expire_due(now)).await??;
+            let orphans =
+                self.with_store(move |store| store.mark_orphans_unknown(&instance::is_alive_here, now)).await??;
+            for closed in expired.iter().chain(&orphans) {
+                self.journal.closed(closed).await?;
+            }
+            let wanted = id.to_owned();
+            let Some(approval) = self.with_store(move |store| store.get(&wanted)).await?? else {
+                return Err(Refusal::new(Code::UnknownApproval, format!("approval `{id}` is gone")));
+            };
+            match approval.state_at(Timestamp::now()) {
+                State::Pending | State::Consumed | State::Expired if approval.state != State::Expired => {
+                    approval::wait_for_change(&self.store, &approval).await?;
+                }
+                _ => return Ok(approval),
+            }
+        }
+    }
+
+    /// Claims an approved request and runs it, after everything it rests on was looked at once more. `None`: another
+    /// process was first, or the decision was taken back.
+    async fn use_approval(self: &Arc<Self>, approval: &Approval) -> Option<Result<Box<Outcome>, Refused>> {
+        let run = approval.request.run.clone();
+        let refused = |refusal| Some(Err(Refused { run: run.clone(), refusal }));
+        if let Err(refusal) = self.journal.check() {
+            return refused(refusal);
+        }
+        let job = match self.recheck(approval).await {
+            Ok(job) => job,
+            Err(refusal) => return refused(self.supersede(approval, refusal).await),
+        };
+        let (id, digest, instance) = (approval.id.clone(), approval.digest, self.instance.clone());
+        let claim = self.with_store(move |store| store.consume(&id, digest, &instance, Timestamp::now())).await;
+        let consumed = match claim {
+            Ok(Ok(consumed)) => consumed,
+            // Somebody else claimed, denied or ended it: look again.
+            Ok(Err(TransitionError::Closed { .. } | TransitionError::Expired { .. })) => return None,
+            Ok(Err(error)) => return refused(error.into()),
+            Err(refusal) => return refused(refusal),
+        };
+        let end = match self.journal.consumed(consumed.approval()).await {
+            Ok(intent) => {
+                let authority = Authority::approved(&consumed);
+                self.execute(intent, authority, job, &CancellationToken::new()).await
+            }
+            Err(unrecorded) => Err(unrecorded),
+        };
+        let terminal = match &end {
+            Ok(outcome) => Terminal::Succeeded(serde_json::to_value(outcome).unwrap_or(Json::Null)),
+            Err(r) if r.code == Code::OutcomeUnknown => {
+                Terminal::Unknown(serde_json::to_value(r).unwrap_or(Json::Null))
+            }
+            Err(r) => Terminal::Failed(serde_json::to_value(r).unwrap_or(Json::Null)),
+        };
+        let finished = self.with_store(move |store| store.finish(&consumed, &terminal, Timestamp::now())).await;
+        if let Err(error) = finished.and_then(|done| done.map_err(Refusal::from)) {
+            // It happened and the record says so; only the store's copy of the end is missing.
+            tracing::error!(%error, approval = %approval.id, "the end of an approved execution could not be stored");
+        }
+        Some(end.map(Box::new).map_err(|refusal| Refused { run, refusal }))
+    }
+
+    /// Policy, trust, pack, target and arguments, once more, before an approval is used.
+    async fn recheck(&self, approval: &Approval) -> Result<Job, Refusal> {
+        let request = &approval.request;
+        let changed = |what: String| Refusal::new(Code::TargetChanged, what);
+        if approval::digest_of(approval) != approval.digest {
+            return Err(Refusal::new(Code::DigestMismatch, "what is stored is not what was approved"));
+        }
+        let entry = self.catalog.get(&request.action).filter(|e| e.pack.digest() == request.pack_digest);
+        let Some(entry) = entry.cloned() else {
+            return Err(changed(format!("the pack of `{}` is not the one that was approved", request.action)));
+        };
+        (self.still_trusted)(&entry.pack)?;
+        let Some(target) = self.targets.get(&request.target).cloned() else {
+            return Err(changed(format!("target `{}` is gone", request.target)));
+        };
+        // Asked first, so that the identity is what the server says now.
+        target.facts().await.map_err(|e| {
+            let text = self.redactor.text(&e.to_string()).into_owned();
+            Refusal::new(Code::ConnectionFailed, format!("target `{}`: {text}", request.target))
+        })?;
+        if target.identity() != request.target_identity {
+            return Err(changed(format!("target `{}` is now another server", request.target)));
+        }
+        let who = &request.requester;
+        let roles: Vec<String> = who.roles.iter().cloned().collect();
+        let asked_by = super::call::Asker { agent: &who.agent, roles: &roles };
+        let decision = self.policy.load().decide(&subject(asked_by, &entry, target.name()));
+        if decision.verdict() == Verdict::Deny {
+            return Err(Refusal::new(Code::DeniedByPolicy, format!("denied by {} since it was approved", decision.rule())));
+        }
+        if usize::try_from(decision.approvals()).unwrap_or(usize::MAX) > approval.approvals().max(1) {
+            return Err(Refusal::new(Code::DeniedByPolicy, "policy asks for more approvals since it was approved"));
+        }
+        let arguments = entry.validate(&request.arguments).await?;
+        Ok(Job { entry, target, arguments, pins: request.pins.clone() })
+    }
+
+    async fn supersede(&self, approval: &Approval, refusal: Refusal) -> Refusal {
+        let (id, why) = (approval.id.clone(), refusal.message.clone());
+        match self.with_store(move |store| store.supersede(&id, &why, Timestamp::now())).await {
+            Ok(Ok(closed)) => {
+                let _ = self.journal.closed(&closed).await;
+                refusal
+            }
+            _ => refusal,
+        }
+    }
+}
+
+/// The end of an approval that has one.
+fn settled(approval: &Approval) -> Option<Result<Box<Outcome>, Refused>> {
+    let refused = |code, message: String| {
+        Some(Err(Refused { run: approval.request.run.clone(), refusal: Refusal::new(code, message) }))
+    };
+    let stored = |json: &Option<Json>, code| {
+        let refusal = json.clone().and_then(|json| serde_json::from_value::<Refusal>(json).ok());
+        let refusal = refusal.unwrap_or_else(|| Refusal::new(code, "how it ended is not known; look at the database"));
+        Some(Err(Refused { run: approval.request.run.clone(), refusal }))
+    };
+    match approval.state_at(Timestamp::now()) {
+        State::Pending | State::Approved | State::Consumed => None,
+        State::Succeeded => match approval.outcome.clone().map(serde_json::from_value::<Outcome>) {
+            Some(Ok(outcome)) => Some(Ok(Box::new(outcome))),
+            _ => refused(Code::InternalError, "it succeeded, and its outcome can't be read back".into()),
+        },
+        State::Failed => stored(&approval.refusal, Code::InternalError),
+        State::Unknown => stored(&approval.refusal, Code::OutcomeUnknown),
+        State::Denied => {
+            let by = approval.decided_by.as_deref().unwrap_or("somebody");
+            let reason = approval.decision_reason.as_deref().filter(|r| !r.is_empty()).unwrap_or("no reason given");
+            refused(Code::ApprovalDenied, format!("denied by {by}: {reason}"))
+        }
+        State::Expired => refused(Code::ApprovalExpired, format!("approval `{}` expired", approval.id)),
+        State::Withdrawn => refused(Code::ApprovalWithdrawn, format!("approval `{}` was withdrawn", approval.id)),
+        State::Superseded => {
+            let why = approval.decision_reason.as_deref().unwrap_or("a newer request took its place");
+            refused(Code::TargetChanged, format!("approval `{}` no longer holds: {why}", approval.id))
+        }
+    }
+}
+
+fn pending(approval: &Approval) -> Pending {
+    let request = &approval.request;
+    Pending {
+        run: request.run.clone(),
+        approval: approval.id.clone(),
+        action: request.action.clone(),
+        target: request.target.clone(),
+        expires_at: approval.decide_by.to_string(),
+        message: format!(
+            "`{}` on `{}` waits for a person to decide. Call `lockgate.await_approval` with approval `{}` to go on \
+             waiting; do not repeat the call. Nothing has been changed.",
+            request.action, request.target, approval.id
+        ),
+    }
+}

@@ -1,0 +1,237 @@
+//! What the gate puts on the record, one function an event, so that the names and fields of the record's lines stand in
+//! one place. An intent that is durable is a value that the executor asks for.
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value as Json, json};
+use sha2::Sha256;
+
+use super::call::{Call, Outcome, Principal, Refused};
+use crate::{
+    audit::{Entry, Record},
+    canonical::canonical_json,
+    error::{Code, Refusal},
+    pack::{admission::hex, catalog::Entry as Action},
+    policy::Decision,
+    redact::Redactor,
+    store::Approval,
+};
+
+/// Writes the gate's lines.
+pub struct Journal {
+    record: Record,
+    redactor: Redactor,
+    argument_key: [u8; 32],
+}
+
+/// What is about to be done, for whom and why.
+pub struct Intent<'a> {
+    /// Identifies the run.
+    pub run: &'a str,
+    /// Who calls.
+    pub principal: &'a Principal,
+    /// Why, in the caller's words.
+    pub reason: &'a str,
+    /// What.
+    pub action: &'a Action,
+    /// With what, defaults filled in.
+    pub arguments: &'a serde_json::Map<String, Json>,
+    /// Where.
+    pub target: &'a str,
+    /// What policy said.
+    pub decision: &'a Decision,
+    /// Which policy.
+    pub policy_digest: &'a str,
+}
+
+/// An intent that is on the record, durably. Without one nothing is executed. Only the journal makes it.
+#[derive(Debug)]
+pub struct RecordedIntent {
+    run: String,
+}
+
+impl RecordedIntent {
+    /// The run it stands for.
+    #[must_use]
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+}
+
+/// One statement that was sent to a server in the course of a run.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Executed {
+    /// The statement's id.
+    pub statement: String,
+    /// `read`, `act` or `maintain`.
+    pub mode: crate::statement::Mode,
+    /// Rows that came back; `None` if it failed.
+    pub rows: Option<usize>,
+    /// Milliseconds.
+    pub ms: u64,
+    /// How it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Journal {
+    /// `argument_key` keys the digests of arguments, so that a reader of the record can't guess short ones.
+    #[must_use]
+    pub fn new(record: Record, redactor: Redactor, argument_key: [u8; 32]) -> Self {
+        Self { record, redactor, argument_key }
+    }
+
+    /// Whether anything may be executed at all.
+    pub fn check(&self) -> Result<(), Refusal> {
+        match self.record.health() {
+            crate::audit::Health::Ok => Ok(()),
+            crate::audit::Health::Latched { reason } => Err(unavailable(&reason)),
+        }
+    }
+
+    /// A call that policy allows or holds, before anything touches a database.
+    pub async fn intent(&self, intent: &Intent<'_>) -> Result<RecordedIntent, Refusal> {
+        let entry = self
+            .caller("call.intent", intent.run, intent.principal)
+            .field("action", &*intent.action.name)
+            .field("target", intent.target)
+            .field("pack_digest", intent.action.pack.digest())
+            .field("risk", intent.decision.risk().as_str())
+            .field("arguments", self.redacted(intent.arguments))
+            .field("arguments_hmac", self.keyed(intent.arguments))
+            .field("reason", self.redactor.text(intent.reason).into_owned())
+            .field("verdict", intent.decision.verdict().as_str())
+            .field("rule", intent.decision.rule())
+            .field("policy_digest", intent.policy_digest);
+        self.durable(entry).await?;
+        Ok(RecordedIntent { run: intent.run.to_owned() })
+    }
+
+    /// A call that goes no further. If even this can't be recorded, that is the refusal.
+    pub async fn refused(&self, run: &str, principal: &Principal, call: &Call, refusal: Refusal) -> Refused {
+        let name: String = call.action.chars().take(130).collect();
+        let entry = self
+            .caller("call.refused", run, principal)
+            .field("action", self.redactor.text(&name).into_owned())
+            .field("target", call.target.as_deref().map(|t| self.redactor.text(t).chars().take(130).collect::<String>()))
+            .field("reason", self.redactor.text(&call.reason).chars().take(1000).collect::<String>())
+            .field("code", refusal.code.as_str())
+            .field("message", self.redactor.text(&refusal.message).into_owned());
+        match self.durable(entry).await {
+            Ok(()) => Refused { run: run.to_owned(), refusal },
+            Err(unrecorded) => Refused { run: String::new(), refusal: unrecorded },
+        }
+    }
+
+    /// A held call, with what a person will be shown.
+    pub async fn requested(&self, approval: &Approval) -> Result<(), Refusal> {
+        let request = &approval.request;
+        self.durable(
+            Entry::new("approval.requested")
+                .field("run", request.run.as_str())
+                .field("approval", approval.id.as_str())
+                .field("digest", approval.digest.to_string())
+                .field("action", request.action.as_str())
+                .field("target", request.target.as_str())
+                .field("target_identity", request.target_identity.as_str())
+                .field("pins", serde_json::to_value(&request.pins).unwrap_or(Json::Null))
+                .field("evidence", request.evidence.get("summary").cloned().unwrap_or(Json::Null))
+                .field("needed", request.needed)
+                .field("decide_by", approval.decide_by.to_string()),
+        )
+        .await
+    }
+
+    /// An approval that came to an end without being used.
+    pub async fn lapsed(&self, approval: &Approval, code: Code) -> Result<(), Refusal> {
+        self.durable(
+            Entry::new("approval.closed")
+                .field("run", approval.request.run.as_str())
+                .field("approval", approval.id.as_str())
+                .field("state", approval.state.as_str())
+                .field("code", code.as_str())
+                .field("by", approval.decided_by.clone()),
+        )
+        .await
+    }
+
+    /// The start of an approved execution, after the approval was consumed and before its effect.
+    pub async fn consumed(&self, approval: &Approval) -> Result<RecordedIntent, Refusal> {
+        let run = approval.request.run.clone();
+        self.durable(
+            Entry::new("approval.consumed")
+                .field("run", run.as_str())
+                .field("approval", approval.id.as_str())
+                .field("digest", approval.digest.to_string())
+                .field("approved_by", approval.decided_by.clone())
+                .field("pins", serde_json::to_value(&approval.request.pins).unwrap_or(Json::Null)),
+        )
+        .await?;
+        Ok(RecordedIntent { run })
+    }
+
+    /// How a run ended.
+    pub async fn ended(
+        &self,
+        run: &str,
+        executed: &[Executed],
+        ms: u64,
+        end: Result<&Outcome, &Refusal>,
+    ) -> Result<(), Refusal> {
+        let entry = Entry::new("call.outcome")
+            .field("run", run)
+            .field("executed", serde_json::to_value(executed).unwrap_or(Json::Null))
+            .field("ms", ms);
+        let entry = match end {
+            Ok(outcome) => entry
+                .field("status", "succeeded")
+                .field("summary", outcome.summary.as_str())
+                .field("tables", tables(outcome)),
+            Err(refusal) => entry
+                .field("status", if refusal.code == Code::OutcomeUnknown { "unknown" } else { "failed" })
+                .field("code", refusal.code.as_str())
+                .field("message", refusal.message.as_str()),
+        };
+        self.durable(entry).await
+    }
+
+    /// Anything else, by the rooms that start and stop the host.
+    pub async fn note(&self, entry: Entry) -> Result<(), Refusal> {
+        self.durable(entry).await
+    }
+
+    fn caller(&self, event: &str, run: &str, principal: &Principal) -> Entry {
+        Entry::new(event)
+            .field("run", run)
+            .field("agent", principal.agent.as_str())
+            .field("person", principal.person.clone())
+            .field("roles", principal.roles.clone())
+            .field("door", serde_json::to_value(principal.door).unwrap_or(Json::Null))
+    }
+
+    fn redacted(&self, arguments: &serde_json::Map<String, Json>) -> Json {
+        let shown = |value: &Json| match value {
+            Json::String(text) => Json::String(self.redactor.text(text).into_owned()),
+            other => other.clone(),
+        };
+        Json::Object(arguments.iter().map(|(name, value)| (name.clone(), shown(value))).collect())
+    }
+
+    fn keyed(&self, arguments: &serde_json::Map<String, Json>) -> Json {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.argument_key) else { return Json::Null };
+        mac.update(canonical_json(&Json::Object(arguments.clone())).as_bytes());
+        Json::String(hex(&mac.finalize().into_bytes()))
+    }
+
+    async fn durable(&self, entry: Entry) -> Result<(), Refusal> {
+        self.record.append(entry).await.map(|_| ()).map_err(|e| unavailable(&e.to_string()))
+    }
+}
+
+/// Titles and sizes: the record says what came out, not the rows themselves.
+fn tables(outcome: &Outcome) -> Json {
+    outcome.tables.iter().map(|t| json!({ "title": t.title, "rows": t.rows.rows.len() })).collect()
+}
+
+fn unavailable(reason: &str) -> Refusal {
+    Refusal::new(Code::RecordUnavailable, format!("the record can't be written, so nothing runs: {reason}"))
+}
