@@ -1,4 +1,4 @@
-//! The closed list of codes that a refusal carries, the same in MCP results, the command line, the portal and the record,
+//! The closed list of codes that a refusal carries, the same in MCP results, on the command line and in the record,
 //! and the refusal itself. Knows nothing of where a refusal came from; every room above turns its own errors into one.
 
 use std::fmt;
@@ -116,6 +116,8 @@ codes! {
     Cancelled => "cancelled", "call again if it is still needed";
     /// No caller could be made out, or it may not use this door.
     Unauthorized => "unauthorized", "present a valid agent token";
+    /// A configuration, policy or command line can't be used.
+    ConfigInvalid => "config_invalid", "correct the place that is named";
     /// A defect of lockgate.
     InternalError => "internal_error", "report it; the record has the run id";
 

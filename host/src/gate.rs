@@ -3,6 +3,7 @@
 //! and one module elsewhere. Knows no transport.
 
 pub mod call;
+pub mod decide;
 mod execute;
 mod held;
 pub mod journal;
@@ -10,6 +11,7 @@ mod querier;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -24,14 +26,13 @@ use self::{
     journal::Journal,
 };
 use crate::{
-    approval,
     error::{Code, Refusal},
     pack::catalog::{Catalog, Entry, TrustedPack, ValidatedArgs},
     policy::{Decision, Policy, Subject, Verdict},
     postgres::Target,
     redact::Redactor,
     statement::Role,
-    store::{self, Store},
+    store::{self, Store, instance::Instance},
 };
 
 /// Shortest and longest reason, in characters: long enough to mean something, short enough to be read by an approver.
@@ -55,7 +56,9 @@ pub struct Parts {
     /// What must not leave.
     pub redactor: Redactor,
     /// This process, as the store knows it.
-    pub instance: String,
+    pub instance: Instance,
+    /// Where this process and the others that share its state can see whether each is alive.
+    pub state_dir: PathBuf,
     /// Revocations.
     pub still_trusted: StillTrusted,
     /// Time of one call, and of deciding and executing a held one.
@@ -83,7 +86,8 @@ pub struct Gate {
     journal: Journal,
     store: Arc<dyn Store>,
     redactor: Redactor,
-    instance: String,
+    instance: Instance,
+    state_dir: PathBuf,
     still_trusted: StillTrusted,
     times: Times,
     output_bytes: usize,
@@ -117,6 +121,7 @@ impl Gate {
             store: parts.store,
             redactor: parts.redactor,
             instance: parts.instance,
+            state_dir: parts.state_dir,
             still_trusted: parts.still_trusted,
             times: parts.times,
             output_bytes: parts.output_bytes,
@@ -126,7 +131,10 @@ impl Gate {
 
     /// Carries a call through the gate. A call that is dropped is cancelled, on the server too, and recorded as such.
     pub async fn call(self: &Arc<Self>, principal: &Principal, call: Call, hold: Hold) -> Result<Answer, Refused> {
-        let run = approval::new_run_id();
+        let run = match store::random_id("run_") {
+            Ok(run) => run,
+            Err(error) => return Err(Refused { run: String::new(), refusal: error.into() }),
+        };
         let cancel = hold.cancel.child_token();
         let _dropped = cancel.clone().drop_guard();
         let (gate, who, id) = (Arc::clone(self), principal.clone(), run.clone());

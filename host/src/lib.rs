@@ -9,6 +9,8 @@
 pub mod cli;
 pub mod mcp;
 
+pub mod startup;
+
 pub mod gate;
 
 pub mod approval;
@@ -21,6 +23,7 @@ pub mod postgres;
 pub mod statement;
 pub mod store;
 
+pub mod canonical;
 pub mod config;
 pub mod error;
 pub mod value;

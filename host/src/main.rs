@@ -1,1 +1,7 @@
-fn main() {}
+//! The `lockgate` binary: see [`lockgate::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lockgate::cli::main()
+}

@@ -1,7 +1,7 @@
 //! Values that cross boundaries: arguments, pins, statement inputs, cells and whole results. Plain data, no behaviour
 //! beyond conversion to JSON; every other room may know it.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -111,45 +111,4 @@ pub struct Finding {
     pub severity: Severity,
     /// One sentence.
     pub text: String,
-}
-
-/// JSON in one way only: keys sorted by their bytes, no white space, numbers as serde_json writes them. What digests are
-/// computed over.
-#[must_use]
-pub fn canonical_json(json: &serde_json::Value) -> String {
-    fn write(out: &mut String, json: &serde_json::Value) {
-        match json {
-            serde_json::Value::Array(items) => {
-                out.push('[');
-                for (i, item) in items.iter().enumerate() {
-                    if i > 0 {
-                        out.push(',');
-                    }
-                    write(out, item);
-                }
-                out.push(']');
-            }
-            serde_json::Value::Object(map) => {
-                let mut entries: Vec<_> = map.iter().collect();
-                entries.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
-                out.push('{');
-                for (i, (key, value)) in entries.into_iter().enumerate() {
-                    if i > 0 {
-                        out.push(',');
-                    }
-                    write(out, &serde_json::Value::String(key.clone()));
-                    out.push(':');
-                    write(out, value);
-                }
-                out.push('}');
-            }
-            scalar => {
-                // Writing to a String can't fail.
-                let _ = write!(out, "{scalar}");
-            }
-        }
-    }
-    let mut out = String::new();
-    write(&mut out, json);
-    out
 }

@@ -1,1 +1,119 @@
-//! The command line: one file per subcommand. Turns arguments into calls of the library and answers into text.
+//! The command line: one file per subcommand, and how every one of them says what went wrong. Exit codes: 0 done, 1 refused
+//! or failed, 2 a command line or configuration that can't be used.
+
+mod approvals;
+mod audit;
+mod demo;
+mod doctor;
+mod pack;
+mod serve;
+mod terminal;
+mod token;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    config::Config,
+    error::{Code, Refusal},
+};
+
+/// Lets AI agents operate PostgreSQL through declared, signed, approved and recorded actions.
+#[derive(Debug, Parser)]
+#[command(name = "lockgate", version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    /// The configuration
+    #[arg(long, global = true, env = "LOCKGATE_CONFIG", default_value = "lockgate.toml", value_name = "FILE")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve agents over MCP (streamable HTTP)
+    Serve,
+    /// Serve one agent over MCP on standard input and output
+    Mcp,
+    /// Play the incident on a throwaway cluster: a lock pile-up, an agent, one approval, thirty commits
+    Demo(demo::DemoArgs),
+    /// Build, look into and verify packs
+    #[command(subcommand)]
+    Pack(pack::PackCommand),
+    /// Look at what agents ask for, and decide
+    #[command(subcommand)]
+    Approvals(approvals::ApprovalsCommand),
+    /// Verify, follow and export the record
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Check configuration, state, packs and targets, and say what is missing
+    Doctor(doctor::DoctorArgs),
+    /// Make tokens for agents
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// One part of the demonstration, in a process of its own
+    #[command(hide = true)]
+    DemoPart(demo::PartArgs),
+}
+
+/// Runs the command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come here too, with exit code 0. A closed pipe is not worth a word.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    log_to_stderr();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&Refusal::new(Code::InternalError, format!("no async runtime: {error}"))),
+    };
+    let end = runtime.block_on(run(cli));
+    // Approved executions end before the process does; what only waits is dropped.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    match end {
+        Ok(code) => code,
+        Err(refusal) => fail(&refusal),
+    }
+}
+
+async fn run(cli: Cli) -> Result<ExitCode, Refusal> {
+    let config = || Config::load(&cli.config).map_err(|e| Refusal::new(Code::ConfigInvalid, e.to_string()));
+    match cli.command {
+        Command::Serve => serve::http(&config()?).await,
+        Command::Mcp => serve::stdio(&config()?).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Pack(command) => pack::run(command, config).await,
+        Command::Approvals(command) => approvals::run(command, &config()?).await,
+        Command::Audit(command) => audit::run(command, config),
+        Command::Doctor(args) => doctor::run(&args, &cli.config).await,
+        Command::Token(command) => token::run(&command),
+        Command::DemoPart(args) => demo::part(args).await,
+    }
+}
+
+fn fail(refusal: &Refusal) -> ExitCode {
+    terminal::print_error(refusal);
+    match refusal.code {
+        Code::ConfigInvalid | Code::TrustInvalid => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// Standard output belongs to results and to the protocol; what the program says about itself goes to standard error.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("LOCKGATE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("lockgate=info,warn"));
+    // A second call, in tests, finds a subscriber in place.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(terminal::is_colourful(&std::io::stderr()))
+        .with_target(false)
+        .try_init();
+}

@@ -18,6 +18,17 @@ pub enum Door {
     Http,
 }
 
+impl Door {
+    /// `stdio` or `http`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdio => "stdio",
+            Self::Http => "http",
+        }
+    }
+}
+
 /// Who calls. Made by a door from what it authenticated, never from what the caller says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Principal {
@@ -25,6 +36,8 @@ pub struct Principal {
     pub agent: String,
     /// The person that the agent acts for, if the operator's configuration names one. That person never approves.
     pub person: Option<String>,
+    /// The operating system's user that the agent runs as, where the door can tell.
+    pub os_user: Option<String>,
     /// For policy.
     pub roles: Vec<String>,
     /// The door.

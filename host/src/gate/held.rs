@@ -14,14 +14,16 @@ use super::{
     call::{Answer, Call, Hold, Outcome, Pending, Principal, Refused},
     execute::{Authority, Job},
     journal::RecordedIntent,
-    requester, subject,
+    requester,
 };
 use crate::{
     approval,
     error::{Code, Refusal},
     pack::sandbox::Evidence,
-    policy::{Decision, Verdict},
-    store::{Approval, Creation, Pin, Request, State, Terminal, TransitionError, instance},
+    policy::Decision,
+    store::{
+        Approval, ConsumedApproval, Creation, Pin, Request, State, StoreError, Terminal, TransitionError, instance,
+    },
 };
 
 /// How a held call ended, once it has.
@@ -29,6 +31,8 @@ pub(super) type Ending = watch::Receiver<Option<Result<Box<Outcome>, Refused>>>;
 
 /// How often a waiting caller is told that it is still waiting.
 const PROGRESS: Duration = Duration::from_secs(1);
+/// How often a waiting task looks for what has run out of time, or was left behind by a process that died.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 impl Gate {
     /// Asks people to decide. The same request while one is pending joins it.
@@ -69,9 +73,8 @@ impl Gate {
     }
 
     async fn request(self: &Arc<Self>, request: Request) -> Result<String, Refusal> {
-        let new = approval::request(request)?;
-        let run = new.request.run.clone();
-        let created = self.with_store(move |store| store.create(new, Timestamp::now())).await??;
+        let run = request.run.clone();
+        let created = self.with_store(move |store| approval::request(store, request, Timestamp::now())).await??;
         match created {
             Creation::Created { approval, superseded } => {
                 if let Some(old) = superseded {
@@ -173,126 +176,141 @@ impl Gate {
             if let Some(settled) = settled(&approval) {
                 return settled;
             }
-            if approval.state == State::Approved
-                && let Some(settled) = self.use_approval(&approval).await
-            {
+            if let Some(settled) = self.use_approval(&approval).await {
                 return settled;
             }
         }
     }
 
-    /// Waits until the approval is approved or at its end, ending on the way what has run out of time or lost its process.
+    /// Waits until the approval is approved or at its end.
     async fn decided(&self, id: &str) -> Result<Approval, Refusal> {
         loop {
-            let now = Timestamp::now();
-            let expired = self.with_store(move |store| store.expire_due(now)).await??;
-            let orphans =
-                self.with_store(move |store| store.mark_orphans_unknown(&instance::is_alive_here, now)).await??;
-            for closed in expired.iter().chain(&orphans) {
-                self.journal.closed(closed).await?;
-            }
+            self.close_due().await?;
             let wanted = id.to_owned();
             let Some(approval) = self.with_store(move |store| store.get(&wanted)).await?? else {
                 return Err(Refusal::new(Code::UnknownApproval, format!("approval `{id}` is gone")));
             };
-            match approval.state_at(Timestamp::now()) {
-                State::Pending | State::Consumed | State::Expired if approval.state != State::Expired => {
-                    approval::wait_for_change(&self.store, &approval).await?;
-                }
-                _ => return Ok(approval),
+            if approval.state == State::Approved || approval.state.is_terminal() {
+                return Ok(approval);
             }
+            let until = tokio::time::Instant::now() + LOOK_AGAIN;
+            let seen = approval.state;
+            approval::wait_while(Arc::clone(&self.store), id, seen, until, &CancellationToken::new()).await?;
         }
     }
 
-    /// Claims an approved request and runs it, after everything it rests on was looked at once more. `None`: another
-    /// process was first, or the decision was taken back.
+    /// Ends what has run out of time, and what its process did not live to end.
+    async fn close_due(&self) -> Result<(), Refusal> {
+        let state_dir = self.state_dir.clone();
+        let closed = self
+            .with_store(move |store| {
+                let now = Timestamp::now();
+                let mut closed = store.expire_due(now)?;
+                closed.extend(store.mark_orphans_unknown(&|id| instance::is_alive(&state_dir, id), now)?);
+                Ok::<_, StoreError>(closed)
+            })
+            .await??;
+        for approval in &closed {
+            self.journal.closed(approval).await?;
+        }
+        Ok(())
+    }
+
+    /// Claims an approved request and runs it, after everything it rests on was looked at once more. `None`: somebody
+    /// else was first, or the decision was taken back.
     async fn use_approval(self: &Arc<Self>, approval: &Approval) -> Option<Result<Box<Outcome>, Refused>> {
         let run = approval.request.run.clone();
         let refused = |refusal| Some(Err(Refused { run: run.clone(), refusal }));
+        let job = match self.recheck(approval).await {
+            Ok(job) => job,
+            // Not the approval's fault: it may still be used when the server can be reached again.
+            Err(refusal) if refusal.code == Code::ConnectionFailed => return refused(refusal),
+            Err(refusal) => return refused(self.supersede(approval, refusal).await),
+        };
         if let Err(refusal) = self.journal.check() {
             return refused(refusal);
         }
-        let job = match self.recheck(approval).await {
-            Ok(job) => job,
-            Err(refusal) => return refused(self.supersede(approval, refusal).await),
-        };
-        let (id, digest, instance) = (approval.id.clone(), approval.digest, self.instance.clone());
-        let claim = self.with_store(move |store| store.consume(&id, digest, &instance, Timestamp::now())).await;
-        let consumed = match claim {
-            Ok(Ok(consumed)) => consumed,
+        let consumed = match self.claim(approval, &job).await {
+            Ok(consumed) => consumed,
             // Somebody else claimed, denied or ended it: look again.
-            Ok(Err(TransitionError::Closed { .. } | TransitionError::Expired { .. })) => return None,
-            Ok(Err(error)) => return refused(error.into()),
-            Err(refusal) => return refused(refusal),
+            Err(TransitionError::Closed { .. } | TransitionError::Expired { .. }) => return None,
+            Err(error) => return refused(self.unclaimed(&approval.id, error).await),
         };
         let end = match self.journal.consumed(consumed.approval()).await {
             Ok(intent) => {
-                let authority = Authority::approved(&consumed);
-                self.execute(intent, authority, job, &CancellationToken::new()).await
+                self.execute(intent, Authority::approved(&consumed), job, &CancellationToken::new()).await
             }
             Err(unrecorded) => Err(unrecorded),
         };
-        let terminal = match &end {
-            Ok(outcome) => Terminal::Succeeded(serde_json::to_value(outcome).unwrap_or(Json::Null)),
-            Err(r) if r.code == Code::OutcomeUnknown => {
-                Terminal::Unknown(serde_json::to_value(r).unwrap_or(Json::Null))
-            }
-            Err(r) => Terminal::Failed(serde_json::to_value(r).unwrap_or(Json::Null)),
-        };
-        let finished = self.with_store(move |store| store.finish(&consumed, &terminal, Timestamp::now())).await;
-        if let Err(error) = finished.and_then(|done| done.map_err(Refusal::from)) {
-            // It happened and the record says so; only the store's copy of the end is missing.
-            tracing::error!(%error, approval = %approval.id, "the end of an approved execution could not be stored");
-        }
+        self.finish(consumed, &end).await;
         Some(end.map(Box::new).map_err(|refusal| Refused { run, refusal }))
     }
 
-    /// Policy, trust, pack, target and arguments, once more, before an approval is used.
+    /// Trust, pack, target and arguments, once more, before an approval is used.
     async fn recheck(&self, approval: &Approval) -> Result<Job, Refusal> {
         let request = &approval.request;
-        let changed = |what: String| Refusal::new(Code::TargetChanged, what);
-        if approval::digest_of(approval) != approval.digest {
-            return Err(Refusal::new(Code::DigestMismatch, "what is stored is not what was approved"));
-        }
-        let entry = self.catalog.get(&request.action).filter(|e| e.pack.digest() == request.pack_digest);
-        let Some(entry) = entry.cloned() else {
-            return Err(changed(format!("the pack of `{}` is not the one that was approved", request.action)));
+        let Some(entry) = self.catalog.get(&request.action).cloned() else {
+            let message = format!("the pack of `{}` is not loaded any more", request.action);
+            return Err(Refusal::new(Code::TargetChanged, message));
         };
         (self.still_trusted)(&entry.pack)?;
         let Some(target) = self.targets.get(&request.target).cloned() else {
-            return Err(changed(format!("target `{}` is gone", request.target)));
+            return Err(Refusal::new(Code::TargetChanged, format!("target `{}` is gone", request.target)));
         };
         // Asked first, so that the identity is what the server says now.
         target.facts().await.map_err(|e| {
             let text = self.redactor.text(&e.to_string()).into_owned();
             Refusal::new(Code::ConnectionFailed, format!("target `{}`: {text}", request.target))
         })?;
-        if target.identity() != request.target_identity {
-            return Err(changed(format!("target `{}` is now another server", request.target)));
-        }
-        let who = &request.requester;
-        let roles: Vec<String> = who.roles.iter().cloned().collect();
-        let asked_by = super::call::Asker { agent: &who.agent, roles: &roles };
-        let decision = self.policy.load().decide(&subject(asked_by, &entry, target.name()));
-        if decision.verdict() == Verdict::Deny {
-            return Err(Refusal::new(Code::DeniedByPolicy, format!("denied by {} since it was approved", decision.rule())));
-        }
-        if usize::try_from(decision.approvals()).unwrap_or(usize::MAX) > approval.approvals().max(1) {
-            return Err(Refusal::new(Code::DeniedByPolicy, "policy asks for more approvals since it was approved"));
-        }
         let arguments = entry.validate(&request.arguments).await?;
         Ok(Job { entry, target, arguments, pins: request.pins.clone() })
     }
 
+    /// Claims it for this process, durably, if pack, target, policy and digest are what they were.
+    async fn claim(&self, approval: &Approval, job: &Job) -> Result<ConsumedApproval, TransitionError> {
+        let (id, instance) = (approval.id.clone(), self.instance.id().to_owned());
+        let (pack, target) = (job.entry.pack.digest().to_owned(), job.target.identity());
+        let policy = self.policy.load().digest().to_owned();
+        let claim = self.with_store(move |store| {
+            let facts = approval::Facts { pack_digest: &pack, target_identity: &target, policy_digest: &policy };
+            approval::consume(store, &id, &facts, &instance, Timestamp::now())
+        });
+        claim.await.map_err(|e| StoreError::Interrupted(e.message))?
+    }
+
+    /// Why it could not be claimed; if that ended the approval, the record says so.
+    async fn unclaimed(&self, id: &str, error: TransitionError) -> Refusal {
+        if matches!(error, TransitionError::Stale { .. }) {
+            let wanted = id.to_owned();
+            if let Ok(Ok(Some(closed))) = self.with_store(move |store| store.get(&wanted)).await {
+                // The refusal stands, recorded or not: nothing has run.
+                let _ = self.journal.closed(&closed).await;
+            }
+        }
+        error.into()
+    }
+
+    async fn finish(&self, consumed: ConsumedApproval, end: &Result<Outcome, Refusal>) {
+        let json = |value: &Result<Json, serde_json::Error>| value.as_ref().cloned().unwrap_or(Json::Null);
+        let terminal = match end {
+            Ok(outcome) => Terminal::Succeeded(json(&serde_json::to_value(outcome))),
+            Err(r) if r.code == Code::OutcomeUnknown => Terminal::Unknown(json(&serde_json::to_value(r))),
+            Err(r) => Terminal::Failed(json(&serde_json::to_value(r))),
+        };
+        let id = consumed.approval().id.clone();
+        let finished = self.with_store(move |store| store.finish(&consumed, &terminal, Timestamp::now())).await;
+        if let Err(error) = finished.and_then(|done| done.map_err(Refusal::from)) {
+            // It happened and the record says so; only the store's copy of the end is missing.
+            tracing::error!(%error, approval = %id, "the end of an approved execution could not be stored");
+        }
+    }
+
     async fn supersede(&self, approval: &Approval, refusal: Refusal) -> Refusal {
         let (id, why) = (approval.id.clone(), refusal.message.clone());
-        match self.with_store(move |store| store.supersede(&id, &why, Timestamp::now())).await {
-            Ok(Ok(closed)) => {
-                let _ = self.journal.closed(&closed).await;
-                refusal
-            }
-            _ => refusal,
+        if let Ok(Ok(closed)) = self.with_store(move |store| store.supersede(&id, &why, Timestamp::now())).await {
+            let _ = self.journal.closed(&closed).await;
         }
+        refusal
     }
 }
 

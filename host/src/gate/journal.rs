@@ -7,13 +7,13 @@ use sha2::Sha256;
 
 use super::call::{Call, Outcome, Principal, Refused};
 use crate::{
-    audit::{Entry, Record},
+    audit::{Entry, Health, Record},
     canonical::canonical_json,
     error::{Code, Refusal},
     pack::{admission::hex, catalog::Entry as Action},
     policy::Decision,
     redact::Redactor,
-    store::Approval,
+    store::{Approval, code_of},
 };
 
 /// Writes the gate's lines.
@@ -83,8 +83,9 @@ impl Journal {
     /// Whether anything may be executed at all.
     pub fn check(&self) -> Result<(), Refusal> {
         match self.record.health() {
-            crate::audit::Health::Ok => Ok(()),
-            crate::audit::Health::Latched { reason } => Err(unavailable(&reason)),
+            Health::Latched { reason } => Err(unavailable(&reason)),
+            // Lines are durable; a checkpoint that could not be exported is the operator's to see, not the caller's.
+            _ => Ok(()),
         }
     }
 
@@ -141,14 +142,26 @@ impl Journal {
         .await
     }
 
-    /// An approval that came to an end without being used.
-    pub async fn lapsed(&self, approval: &Approval, code: Code) -> Result<(), Refusal> {
+    /// A call that asks for what is being asked for already: one decision will do for both.
+    pub async fn joined(&self, run: &str, approval: &Approval) -> Result<(), Refusal> {
+        self.durable(
+            Entry::new("approval.joined")
+                .field("run", run)
+                .field("approval", approval.id.as_str())
+                .field("first_run", approval.request.run.as_str()),
+        )
+        .await
+    }
+
+    /// An approval that came to an end without being used, or whose process did not live to say how it ended.
+    pub async fn closed(&self, approval: &Approval) -> Result<(), Refusal> {
         self.durable(
             Entry::new("approval.closed")
                 .field("run", approval.request.run.as_str())
                 .field("approval", approval.id.as_str())
                 .field("state", approval.state.as_str())
-                .field("code", code.as_str())
+                .field("code", code_of(approval.state).as_str())
+                .field("why", approval.decision_reason.clone())
                 .field("by", approval.decided_by.clone()),
         )
         .await
@@ -205,7 +218,7 @@ impl Journal {
             .field("agent", principal.agent.as_str())
             .field("person", principal.person.clone())
             .field("roles", principal.roles.clone())
-            .field("door", serde_json::to_value(principal.door).unwrap_or(Json::Null))
+            .field("door", principal.door.as_str())
     }
 
     fn redacted(&self, arguments: &serde_json::Map<String, Json>) -> Json {

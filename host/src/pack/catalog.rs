@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use lockgate_signing::verify::VerifiedComponent;
+use lockgate_signing::{glob, verify::VerifiedComponent};
 use serde_json::{Map, Value as Json};
 
 use super::{
@@ -75,7 +75,7 @@ impl TrustedPack {
     /// Whether the publisher's grant covers a target.
     #[must_use]
     pub fn may_use_target(&self, target: &str) -> bool {
-        self.verified.grant().targets.iter().any(|pattern| crate::policy::glob::matches(pattern, target))
+        self.verified.grant().targets.iter().any(|pattern| glob::matches(pattern, target))
     }
 }
 

@@ -14,9 +14,9 @@ use super::{
     manifest::{Action, Manifest, Param, Risk},
 };
 use crate::{
+    canonical::canonical_json,
     error::Code,
     statement::{Class, Mode, ProvenStatement, prove},
-    value::canonical_json,
 };
 
 /// Actions of one pack. The stock pack has 48; a client drowns in more than a few hundred.

@@ -120,7 +120,7 @@ impl Policy {
 
     fn from_file(file: PolicyFile) -> Self {
         let json = serde_json::to_value(&file).unwrap_or(serde_json::Value::Null);
-        let digest = hex(&Sha256::digest(crate::value::canonical_json(&json).as_bytes()));
+        let digest = hex(&Sha256::digest(crate::canonical::canonical_json(&json).as_bytes()));
         Self { file, digest }
     }
 
