@@ -78,6 +78,12 @@ impl VerifiedComponent {
         hex(&self.digest)
     }
 
+    /// The whole statement that was signed.
+    #[must_use]
+    pub fn statement(&self) -> &Statement {
+        &self.statement
+    }
+
     /// What was signed about them.
     #[must_use]
     pub fn predicate(&self) -> &Predicate {
