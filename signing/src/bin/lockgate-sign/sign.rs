@@ -1,0 +1,123 @@
+//! `sign`: makes the statement about a component, and signs it, or adds a signature to an envelope that says the same.
+
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+use lockgate_signing::{
+    declaration::{Declaration, MAX_DECLARATION_BYTES, envelope_file_name},
+    encoding::{hex, printable, sha256},
+    envelope::{Envelope, sign_envelope},
+    file::{MAX_COMPONENT_BYTES, read_once},
+    key::{PrivateKey, PrivateKeyFile},
+    predicate::{Provenance, Statement, Terms},
+};
+use serde_json::json;
+
+use crate::{args::Sign, envelope, failure::Failure, output};
+
+/// How long an envelope is valid if nobody says.
+const DEFAULT_VALIDITY: SignedDuration = SignedDuration::from_hours(24 * 365);
+
+/// Largest bill of materials.
+const MAX_SBOM_BYTES: u64 = 64 * 1024 * 1024;
+
+pub fn sign(arguments: &Sign) -> Result<(), Failure> {
+    let declaration = Declaration::parse(&read_once(&arguments.declaration, MAX_DECLARATION_BYTES)?)?;
+    let expected = declaration.component_file_name()?;
+    if arguments.component.file_name().and_then(|name| name.to_str()) != Some(expected.as_str()) {
+        let message = format!(
+            "the component is `{}` and its declaration is for `{expected}`",
+            printable(&arguments.component.to_string_lossy())
+        );
+        return Err(Failure::refusal("component_mismatch", message, "give the component and the declaration of one build"));
+    }
+    let component = read_once(&arguments.component, MAX_COMPONENT_BYTES)?;
+    let path = arguments
+        .envelope
+        .clone()
+        .unwrap_or_else(|| arguments.component.with_file_name(envelope_file_name(&expected)));
+
+    let present = if arguments.replace { None } else { envelope::read_existing(&path)? };
+    let statement = Statement::new(&component, &declaration, terms(arguments, present.as_ref())?)?;
+    let keys = open_keys(arguments)?;
+    let (mut result, is_new) = match present {
+        None => (sign_envelope(&statement, &[])?, true),
+        Some(present) if present.unverified_payload() == statement.to_payload() => (present, false),
+        Some(_) => {
+            let message = format!("`{}` says something else than what would be signed now", printable(&path.to_string_lossy()));
+            let help = "compare with `lockgate-sign inspect`; sign with the same times, publisher and provenance, or start anew with --replace";
+            return Err(Failure::refusal("envelope_differs", message, help));
+        }
+    };
+    let mut added = Vec::new();
+    for key in &keys {
+        if result.sign(key)? {
+            added.push(key.public_key().id());
+        }
+    }
+    if is_new || !added.is_empty() {
+        envelope::write(&path, &result, arguments.replace || !is_new)?;
+    }
+
+    if arguments.print_pae {
+        return output::bytes(&result.signed_bytes());
+    }
+    if arguments.json {
+        return output::json(&json!({
+            "envelope": path.to_string_lossy(),
+            "signatures": result.signatures().len(),
+            "added": added,
+            "statement": output::statement_json(&statement),
+        }));
+    }
+    let added: String = added.iter().map(|id| output::row("signed by", &id.to_string())).collect();
+    let added = if added.is_empty() { "  nothing added; these keys had signed it already\n".to_owned() } else { added };
+    output::text(&format!("{}\n{}{added}", printable(&path.to_string_lossy()), output::statement(&statement)))
+}
+
+/// What is signed besides the declaration. Another signer of an envelope that is there means the same times and the same
+/// provenance, unless told otherwise; whether everything else is the same is compared afterwards.
+fn terms(arguments: &Sign, present: Option<&Envelope>) -> Result<Terms, Failure> {
+    let present = present.map(|envelope| Statement::parse(envelope.unverified_payload())).transpose()?;
+    let present = present.as_ref().map(Statement::predicate);
+    let issued = match (arguments.issued, present) {
+        (Some(issued), _) => issued,
+        (None, Some(present)) => present.issued,
+        // Whole seconds read better and mean as much.
+        (None, None) => Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default(),
+    };
+    let expires = match (arguments.expires, present) {
+        (Some(expires), _) => expires,
+        (None, Some(present)) => present.expires,
+        (None, None) => issued
+            .checked_add(DEFAULT_VALIDITY)
+            .map_err(|_| Failure::usage("--issued is out of range", "give a time such as 2026-01-31T12:00:00Z"))?,
+    };
+    let sbom = arguments.sbom.as_ref().map(|path| read_once(path, MAX_SBOM_BYTES)).transpose()?;
+    let provenance = Provenance {
+        source: arguments.source.clone(),
+        commit: arguments.commit.clone(),
+        builder: arguments.builder.clone(),
+        built_at: arguments.built_at,
+        sbom_sha256: sbom.map(|bytes| hex(&sha256(&bytes))),
+    };
+    let provenance = if provenance == Provenance::default() {
+        present.and_then(|present| present.provenance.clone())
+    } else {
+        Some(provenance)
+    };
+    Ok(Terms { publisher: arguments.publisher.clone(), issued, expires, provenance })
+}
+
+fn open_keys(arguments: &Sign) -> Result<Vec<PrivateKey>, Failure> {
+    let open = |path: &PathBuf| {
+        let file = PrivateKeyFile::read(path)?;
+        let passphrase = if file.is_encrypted() {
+            Some(arguments.passphrase.ask(&printable(&path.to_string_lossy()))?)
+        } else {
+            None
+        };
+        Ok(file.open(passphrase.as_ref())?)
+    };
+    arguments.key.iter().map(open).collect()
+}
