@@ -2,6 +2,20 @@
 //! into a [`ProvenStatement`], the choice of the variant that fits a server, and the binding of inputs.
 //! Knows PostgreSQL's grammar; knows neither wasm nor a connection.
 
+mod bind;
+mod expressions;
+mod functions;
+mod grammar;
+mod names;
+mod output;
+mod parse;
+mod placeholders;
+mod proof;
+mod version;
+
+pub use bind::BindError;
+pub use proof::{Fault, ProvenStatement, prove};
+
 use serde::{Deserialize, Serialize};
 
 use crate::value::{Column, Value};
