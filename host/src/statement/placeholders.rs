@@ -39,7 +39,7 @@ pub(super) struct Scanned {
 /// Checks the characters and tokens of a variant's text and finds its placeholders.
 pub(super) fn scan(sql: &str) -> Result<Scanned, Vec<Finding>> {
     check_characters(sql).map_err(|finding| vec![finding])?;
-    let tokens = pg_query::scan_tokens(sql).map_err(|error| {
+    let tokens = super::parse::tokens(sql).map_err(|error| {
         vec![Finding::new("syntax", None, format!("the text can't be scanned: {error}"), "close every quote")]
     })?;
     if tokens.len() > MAX_TOKENS {
