@@ -1,1 +1,337 @@
-//! What must not leave the host: literals in other people's SQL, and secrets in any text.
+//! What must not leave the host: literals in other people's SQL ([`shape_query`]), values in the server's messages
+//! ([`redact_message`]), and secrets in any text ([`Redactor`]). Text comes from databases, agents and packs, so nothing
+//! here trusts its form: what can't be read for certain is dropped. Every pattern runs in time linear in the text.
+
+mod message;
+mod secrets;
+mod shape;
+
+pub use message::redact_message;
+pub use shape::shape_query;
+
+use std::{borrow::Cow, sync::Arc};
+
+use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+
+use crate::value::{ColumnKind, RowSet, Value};
+
+/// What a redacted piece of text becomes.
+pub const REDACTED: &str = "[redacted]";
+
+/// More patterns than an operator can keep an eye on.
+const MAX_PATTERNS: usize = 100;
+
+/// Bytes of one compiled pattern. The largest built-in one takes a tenth of it.
+const MAX_COMPILED: usize = 4 << 20;
+
+/// Shorter values occur everywhere by chance; replacing them would show what they are.
+const MIN_VALUE: usize = 4;
+
+/// Why an operator's pattern is not used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RedactionError {
+    /// Not a regular expression, or too large a one.
+    #[error("redaction pattern {number} does not compile: {why}")]
+    Invalid {
+        /// From 1.
+        number: usize,
+        /// The engine's words.
+        why: String,
+    },
+    /// It would redact between any two characters.
+    #[error("redaction pattern {number} matches the empty text; make it match at least one character")]
+    MatchesEmpty {
+        /// From 1.
+        number: usize,
+    },
+    /// Too many.
+    #[error("there are {0} redaction patterns, and {MAX_PATTERNS} are allowed; join some with `|`")]
+    TooMany(usize),
+}
+
+struct Rule {
+    pattern: Regex,
+    /// Keeps what names the secret, so that a reader knows what is missing.
+    replacement: &'static str,
+}
+
+struct Rules {
+    /// All patterns at once: most text matches none, and one pass says so.
+    any: RegexSet,
+    each: Vec<Rule>,
+    /// Secrets that the host itself holds.
+    values: Vec<Box<str>>,
+}
+
+/// Removes secrets from text. Cheap to clone; the same for all who hold it.
+#[derive(Clone)]
+pub struct Redactor {
+    rules: Arc<Rules>,
+}
+
+impl std::fmt::Debug for Redactor {
+    /// Says how much is redacted and never what.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redactor")
+            .field("patterns", &self.rules.each.len())
+            .field("values", &self.rules.values.len())
+            .finish()
+    }
+}
+
+impl Redactor {
+    /// The built-in patterns and an operator's own.
+    ///
+    /// # Errors
+    ///
+    /// The first pattern that can't be used.
+    pub fn new(patterns: &[String]) -> Result<Self, RedactionError> {
+        Self::with_values(patterns, [])
+    }
+
+    /// The same, which also redacts these very values wherever they occur: the passwords and tokens that the host was
+    /// configured with. Values of fewer than four bytes are not looked for.
+    ///
+    /// # Errors
+    ///
+    /// The first pattern that can't be used.
+    pub fn with_values(
+        patterns: &[String],
+        values: impl IntoIterator<Item = String>,
+    ) -> Result<Self, RedactionError> {
+        if patterns.len() > MAX_PATTERNS {
+            return Err(RedactionError::TooMany(patterns.len()));
+        }
+        let compile = |pattern: &str| RegexBuilder::new(pattern).size_limit(MAX_COMPILED).build();
+        let mut each = Vec::new();
+        // First the operator's: what they were written for must not be hidden by what a built-in one leaves.
+        for (index, pattern) in patterns.iter().enumerate() {
+            let number = index + 1;
+            let pattern =
+                compile(pattern).map_err(|error| RedactionError::Invalid { number, why: error.to_string() })?;
+            if pattern.is_match("") {
+                return Err(RedactionError::MatchesEmpty { number });
+            }
+            each.push(Rule { pattern, replacement: REDACTED });
+        }
+        for (pattern, replacement) in secrets::PATTERNS {
+            let pattern = compile(pattern).map_err(|error| RedactionError::Invalid { number: 0, why: error.to_string() })?;
+            each.push(Rule { pattern, replacement });
+        }
+        let any = RegexSetBuilder::new(each.iter().map(|rule| rule.pattern.as_str()))
+            .size_limit(MAX_COMPILED * 4)
+            .build()
+            .map_err(|error| RedactionError::Invalid { number: 0, why: error.to_string() })?;
+        let mut values: Vec<Box<str>> =
+            values.into_iter().filter(|value| value.len() >= MIN_VALUE).map(String::into_boxed_str).collect();
+        // The longest first, so that none is left half.
+        values.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        values.dedup();
+        Ok(Self { rules: Arc::new(Rules { any, each, values }) })
+    }
+
+    /// The text without secrets, and without characters that disguise what it says. Done twice it is as done once.
+    #[must_use]
+    pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut text = plain(text);
+        for value in &self.rules.values {
+            if text.contains(&**value) {
+                text = Cow::Owned(text.replace(&**value, REDACTED));
+            }
+        }
+        if !self.rules.any.is_match(&text) {
+            return text;
+        }
+        // All rules, not only those that the set names: what one leaves may be for another.
+        for rule in &self.rules.each {
+            if let Cow::Owned(redacted) = rule.pattern.replace_all(&text, rule.replacement) {
+                text = Cow::Owned(redacted);
+            }
+        }
+        text
+    }
+
+    /// A result without secrets: query text as shapes, other text as [`Redactor::text`] gives it.
+    #[must_use]
+    pub fn rows(&self, mut rows: RowSet) -> RowSet {
+        let clean = |text: &mut String, query: bool| {
+            if query {
+                *text = shape_query(text);
+            }
+            if let Cow::Owned(redacted) = self.text(text) {
+                *text = redacted;
+            }
+        };
+        for column in &mut rows.columns {
+            clean(&mut column.name, false);
+        }
+        for row in &mut rows.rows {
+            for (index, cell) in row.iter_mut().enumerate() {
+                // A cell without a column is nothing that a statement returns; it is held to be the worst.
+                let query = rows.columns.get(index).is_none_or(|column| column.kind == ColumnKind::Query);
+                match cell {
+                    Value::Text(text) => clean(text, query),
+                    Value::Texts(texts) => texts.iter_mut().for_each(|text| clean(text, query)),
+                    Value::Null | Value::Boolean(_) | Value::Integer(_) | Value::Number(_) | Value::Integers(_) => {}
+                }
+            }
+        }
+        rows
+    }
+}
+
+/// Characters that are not seen, or change how others are: controls but newline and tab, zero widths, bidirectional
+/// controls, separators that no font draws, and tags.
+fn is_disguise(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\n' | '\t'))
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// The text without such characters. They would also hide a secret from a pattern.
+fn plain(text: &str) -> Cow<'_, str> {
+    if text.contains(is_disguise) {
+        Cow::Owned(text.chars().filter(|c| !is_disguise(*c)).collect())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::value::Column;
+
+    fn redactor() -> Redactor {
+        Redactor::new(&[]).unwrap()
+    }
+
+    #[test]
+    fn known_forms_of_secrets_go() {
+        let redactor = redactor();
+        for text in [
+            "host=db password=Hunter2x user=app",
+            "password = 'Hunter2x, with \\' and spaces' sslmode=require",
+            "password='Hunter2x cut off by the ser",
+            "PGPASSWORD=Hunter2x psql",
+            "PGSSLPASSWORD: Hunter2x",
+            "ldapbindpasswd=\"Hunter2x\"",
+            "{\"password\": \"Hunter2x\", \"user\": \"app\"}",
+            "{\"api_key\":\"Hunter2x\"}",
+            "db_secret => 'Hunter2x'",
+            "--token=Hunter2x",
+            "sslkey passphrase: Hunter2x",
+            "postgres://app:Hunter2x@db:5432/app",
+            "postgresql://app:p@Hunter2x/y@db/app?sslmode=require",
+            "https://Hunter2x@example.com/",
+            "redis://:Hunter2x@cache:6379",
+            "Authorization: Basic SHVudGVyMng6SHVudGVyMng=Hunter2x",
+            "authorization: bearer Hunter2xHunter2x",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJIdW50ZXIyeCJ9.Hunter2x",
+            "-----BEGIN RSA PRIVATE KEY-----\nHunter2x\n-----END RSA PRIVATE KEY-----",
+            "-----BEGIN PRIVATE KEY-----\nHunter2x",
+            "SCRAM-SHA-256$4096:Hunter2x$abc:def",
+            "pass\u{200b}word=Hunter2x",
+            "identified by 'Hunter2x'",
+            "CREATE ROLE a PASSWORD 'Hunter2x'",
+        ] {
+            let clean = redactor.text(text);
+            assert!(!clean.contains("Hunter2x"), "{text} → {clean}");
+            assert!(clean.contains(REDACTED), "{text} → {clean}");
+            assert_eq!(redactor.text(&clean), clean, "twice is as once");
+        }
+        for text in [
+            "AKIAIOSFODNN7EXAMPLE",
+            "ghp_0123456789abcdefghijABCDEFGHIJ012345",
+            "glpat-0123456789abcdefghij",
+            "xoxb-123456789012-abcdefghijkl",
+            "sk_live_0123456789abcdefghijkl",
+            "md5d41d8cd98f00b204e9800998ecf8427e",
+        ] {
+            assert_eq!(redactor.text(text), REDACTED, "{text}");
+        }
+        assert_eq!(redactor.text("host=db password=x user=app"), "host=db password=[redacted] user=app");
+        assert_eq!(redactor.text("postgres://app:x@db/app"), "postgres://[redacted]@db/app");
+    }
+
+    #[test]
+    fn plain_text_stays_and_is_not_copied() {
+        for text in [
+            "password_encryption",
+            "the password of role app has expired",
+            "relation \"public.tokens\" does not exist",
+            "2026-01-02 03:04:05+00 idle in transaction, 12 s",
+            "https://example.com/a?b=c",
+            "état: prêt\nà jour\t✓",
+            "key (id)",
+        ] {
+            assert!(matches!(redactor().text(text), Cow::Borrowed(same) if same == text), "{text}");
+        }
+    }
+
+    #[test]
+    fn operators_add_patterns_and_values() {
+        let patterns = ["[A-Z]{2}\\d{2}[A-Z0-9]{11,30}".to_owned()];
+        let redactor = Redactor::with_values(&patterns, ["s3cr3t-".to_owned(), "s3cr3t-long".to_owned(), "abc".to_owned()]).unwrap();
+        assert_eq!(redactor.text("iban DE02120300000000202051"), "iban [redacted]");
+        assert_eq!(redactor.text("x s3cr3t-long y s3cr3t-z abc"), "x [redacted] y [redacted]z abc");
+        assert!(!format!("{redactor:?}").contains("s3cr3t"));
+        let refused = |pattern: &str| Redactor::new(&["ok".to_owned(), pattern.to_owned()]).unwrap_err();
+        assert!(matches!(refused("("), RedactionError::Invalid { number: 2, .. }));
+        assert!(matches!(refused("(?=a)"), RedactionError::Invalid { number: 2, .. }));
+        assert!(matches!(refused("(((a{1000}){1000}){1000})"), RedactionError::Invalid { number: 2, .. }));
+        assert_eq!(refused("a*"), RedactionError::MatchesEmpty { number: 2 });
+        assert_eq!(Redactor::new(&vec!["a".to_owned(); 101]).unwrap_err(), RedactionError::TooMany(101));
+    }
+
+    #[test]
+    fn results_are_cleaned_by_the_kind_of_their_columns() {
+        let column = |name: &str, kind| Column { name: name.to_owned(), kind };
+        let rows = RowSet {
+            columns: vec![column("query", ColumnKind::Query), column("app", ColumnKind::Text), column("n", ColumnKind::Integer)],
+            rows: vec![vec![
+                Value::Text("SELECT * FROM t WHERE a = 'Hunter2x' AND b = 12".to_owned()),
+                Value::Texts(vec!["a 'literal' stays 1".to_owned(), "password=Hunter2x\u{202e}".to_owned()]),
+                Value::Integer(7),
+                Value::Text("no column 'Hunter2x'".to_owned()),
+            ]],
+        };
+        let clean = redactor().rows(rows).rows.remove(0);
+        assert_eq!(
+            clean,
+            [
+                Value::Text("SELECT * FROM t WHERE a = ? AND b = ?".to_owned()),
+                Value::Texts(vec!["a 'literal' stays 1".to_owned(), "password=[redacted]".to_owned()]),
+                Value::Integer(7),
+                Value::Text("no column ?".to_owned()),
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_taken(text in any::<String>()) {
+            let redactor = redactor();
+            let clean = redactor.text(&text);
+            prop_assert!(!clean.contains(is_disguise));
+            prop_assert_eq!(redactor.text(&clean), clean.as_ref());
+        }
+
+        #[test]
+        fn a_named_secret_never_survives(
+            before in "[ -~]{0,40}",
+            name in "(my|PG|app[_.-])?(password|PASSWD|secret|token|api_key|access-key|passphrase)",
+            between in "( ?= ?|: ?)",
+            secret in "[a-zA-Z0-9]{8,24}",
+        ) {
+            prop_assume!(!before.contains(&secret));
+            let text = format!("{before} {name}{between}{secret}");
+            prop_assert!(!redactor().text(&text).contains(&secret), "{}", redactor().text(&text));
+        }
+    }
+}

@@ -2,6 +2,21 @@
 //! into a [`ProvenStatement`], the choice of the variant that fits a server, and the binding of inputs.
 //! Knows PostgreSQL's grammar; knows neither wasm nor a connection.
 
+mod bind;
+mod expressions;
+mod functions;
+mod grammar;
+mod names;
+mod output;
+mod parse;
+mod placeholders;
+mod proof;
+mod version;
+
+pub(crate) use parse::tokens;
+pub use bind::BindError;
+pub use proof::{Fault, ProvenStatement, prove};
+
 use serde::{Deserialize, Serialize};
 
 use crate::value::{Column, Value};
@@ -131,6 +146,20 @@ pub enum Class {
     Signal,
     /// Changes rows.
     Write,
+}
+
+impl Class {
+    /// As trust policies and envelopes write it: `read`, `data`, `maintain`, `signal` or `write`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Data => "data",
+            Self::Maintain => "maintain",
+            Self::Signal => "signal",
+            Self::Write => "write",
+        }
+    }
 }
 
 /// What the choice of a variant needs to know of a server.

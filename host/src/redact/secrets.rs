@@ -1,0 +1,39 @@
+//! The built-in patterns: forms in which secrets are commonly written. They are for accidents; what is known to be a secret
+//! is better named to the redactor as a value, and what is a literal in SQL is removed whatever it looks like.
+
+/// Pattern and what it becomes. None matches its own replacement in a way that would change it again.
+pub(super) const PATTERNS: &[(&str, &str)] = &[
+    // `password=…`, `"api_key": "…"`, `token => '…'`: libpq settings, environment, JSON, options. A quoted value may
+    // have been cut before its closing quote. Before the name anything may stand: `PGPASSWORD`, `ldapbindpasswd`.
+    (
+        r#"(?ix)
+        ( (?: password | passwd | passphrase | pwd | secret | token | credentials?
+            | (?: api | access | private | secret | encryption | account ) [_\ .-]? key )
+          ["']? \s* (?: => | [=:] ) \s* )
+        (?: '(?: [^'\\] | \\. | '' )* (?: ' | \\? \z )
+          | "(?: [^"\\] | \\. | "" )* (?: " | \\? \z )
+          | [^\s,;&'"\[)}\]>] [^\s,;&)}\]]* )"#,
+        "${1}[redacted]",
+    ),
+    // `PASSWORD '…'`, `IDENTIFIED BY '…'`: SQL in a message.
+    (
+        r"(?i)\b(password\s+|identified\s+by\s+)(?:e?'(?:[^'\\]|\\.|'')*(?:'|\\?\z))",
+        "${1}[redacted]",
+    ),
+    // `scheme://user:password@host`. A password may hold `@` and `/`, so all is taken up to the last `@` of the word.
+    (r"(?i)\b([a-z][a-z0-9+.-]{0,30}://)(?:[^\s:/@]*:\S*|[^\s/?#]+)@", "${1}[redacted]@"),
+    (r"(?i)\b(authorization\s*[:=]\s*)[a-z]+\s+[^\s\[,;]+", "${1}[redacted]"),
+    (r"(?i)\b(bearer\s+)[a-z0-9._~+/=-]{8,}", "${1}[redacted]"),
+    // JSON Web Tokens, RFC 7519.
+    (r"\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*", "[redacted]"),
+    // PEM, RFC 7468; cut off or not.
+    (r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|\z)", "[redacted]"),
+    // What PostgreSQL keeps in place of a password (manual, 52.8 pg_authid).
+    (r"SCRAM-SHA-256\$\d+:\S+", "[redacted]"),
+    (r"\bmd5[0-9a-f]{32}\b", "[redacted]"),
+    // Keys of well-known services, by the prefixes that those gave them to be found by.
+    (r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b", "[redacted]"),
+    (r"\b(?:gh[pousr]_|github_pat_|glpat-|npm_|pypi-)[A-Za-z0-9_-]{20,}", "[redacted]"),
+    (r"\bxox[a-z]-[A-Za-z0-9-]{10,}", "[redacted]"),
+    (r"\b(?:[sr]k_(?:live|test)_|sk-)[A-Za-z0-9_-]{16,}", "[redacted]"),
+];
