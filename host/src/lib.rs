@@ -21,6 +21,7 @@ pub mod postgres;
 pub mod statement;
 pub mod store;
 
+pub mod canonical;
 pub mod config;
 pub mod error;
 pub mod value;
