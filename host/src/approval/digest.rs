@@ -14,11 +14,35 @@ use crate::{
 /// What the preimage starts with. A change to what follows is a new version.
 const DOMAIN: &str = "lockgate approval request v1";
 
-/// The digest of a request and its nonce: pack digest, action, canonical arguments, target's name and identity, agent,
-/// person, operating system's user, roles, policy digest, pins, nonce.
+/// Hexadecimal digits of the short form.
+const SHORT_DIGITS: usize = 12;
+
+/// The digest of a request and its nonce: pack digest, action, risk, canonical arguments, target's name and identity, agent,
+/// person, operating system's user, roles, reason, rule, policy digest, pins, evidence, how many must approve and with which
+/// roles, nonce. So it is over everything that a person is shown and everything that is then executed.
+///
+/// Left out are the run and the door (how it came, not what it is) and the time limits, which the store's own guarded
+/// updates enforce.
 #[must_use]
 pub fn request_digest(request: &Request, nonce: &[u8; 32]) -> RequestDigest {
     RequestDigest(Sha256::digest(preimage(request, nonce)).into())
+}
+
+/// The digest as people compare and type it: its first 48 bits in three groups. Enough where the host itself mixes a random
+/// nonce into each request, so that nobody can look for a second one that starts alike.
+#[must_use]
+pub fn short(digest: &RequestDigest) -> String {
+    let full = digest.to_string();
+    let groups: Vec<&str> = [0..4, 4..8, 8..SHORT_DIGITS].into_iter().filter_map(|range| full.get(range)).collect();
+    groups.join("-")
+}
+
+/// Whether a person typed this digest: the whole of it or at least the short form, with or without dashes and spaces.
+#[must_use]
+pub fn is_typed(digest: &RequestDigest, typed: &str) -> bool {
+    let typed: String =
+        typed.chars().filter(|c| !matches!(c, '-' | ' ')).map(|c| c.to_ascii_lowercase()).collect();
+    typed.len() >= SHORT_DIGITS && digest.to_string().starts_with(&typed)
 }
 
 fn preimage(request: &Request, nonce: &[u8; 32]) -> Vec<u8> {
@@ -26,6 +50,7 @@ fn preimage(request: &Request, nonce: &[u8; 32]) -> Vec<u8> {
     out.text(DOMAIN);
     out.text(&request.pack_digest);
     out.text(&request.action);
+    out.text(&request.risk);
     out.text(&canonical_object(&request.arguments));
     out.text(&request.target);
     out.text(&request.target_identity);
@@ -34,8 +59,13 @@ fn preimage(request: &Request, nonce: &[u8; 32]) -> Vec<u8> {
     out.option(request.requester.os_user.as_deref());
     // A sorted set: the order in which a configuration lists roles says nothing.
     out.list(&request.requester.roles, |out, role| out.text(role));
+    out.text(&request.reason);
+    out.text(&request.rule);
     out.text(&request.policy_digest);
     out.list(&request.pins, Preimage::pin);
+    out.text(&canonical_json(&request.evidence));
+    out.part(&request.needed.to_be_bytes());
+    out.list(&request.approvers, |out, role| out.text(role));
     out.part(nonce);
     out.0
 }
@@ -149,6 +179,7 @@ mod tests {
             assert_eq!(self.text(), DOMAIN);
             request.pack_digest = self.text();
             request.action = self.text();
+            request.risk = self.text();
             request.arguments = serde_json::from_str(&self.text()).unwrap();
             request.target = self.text();
             request.target_identity = self.text();
@@ -156,8 +187,13 @@ mod tests {
             request.requester.person = self.option();
             request.requester.os_user = self.option();
             request.requester.roles = (0..self.number()).map(|_| self.text()).collect();
+            request.reason = self.text();
+            request.rule = self.text();
             request.policy_digest = self.text();
             request.pins = (0..self.number()).map(|_| self.pin()).collect();
+            request.evidence = serde_json::from_str(&self.text()).unwrap();
+            request.needed = u32::from_be_bytes(self.part().try_into().unwrap());
+            request.approvers = (0..self.number()).map(|_| self.text()).collect();
             (request, self.part().to_vec())
         }
     }
@@ -176,16 +212,25 @@ mod tests {
 
     prop_compose! {
         fn any_request()(
-            texts in prop::array::uniform6("[ab]{0,3}"),
+            texts in prop::array::uniform9("[ab]{0,3}"),
             person in prop::option::of("[ab]{0,2}"),
             os_user in prop::option::of("[ab]{0,2}"),
             roles in prop::collection::btree_set("[ab]{0,2}", 0..3),
+            approvers in prop::collection::btree_set("[ab]{0,2}", 0..3),
+            needed in 1_u32..3,
+            evidence in any_value(),
             arguments in prop::collection::btree_map("[ab]{0,2}", any_value(), 0..3),
             pins in prop::collection::vec(("[ab]{0,2}", any_value()), 0..3),
             nonce in prop::array::uniform32(0_u8..2),
         ) -> (Request, [u8; 32]) {
             let mut request = testing::request();
-            let [pack_digest, action, target, target_identity, agent, policy_digest] = texts;
+            let [pack_digest, action, target, target_identity, agent, policy_digest, risk, reason, rule] = texts;
+            request.risk = risk;
+            request.reason = reason;
+            request.rule = rule;
+            request.evidence = evidence.to_json();
+            request.needed = needed;
+            request.approvers = approvers;
             request.pack_digest = pack_digest;
             request.action = action;
             request.target = target;
@@ -225,7 +270,7 @@ mod tests {
     fn every_bound_field_changes_the_digest() {
         let request = testing::request();
         let nonce = [7; 32];
-        let changes: [fn(&mut Request); 15] = [
+        let changes: [fn(&mut Request); 21] = [
             |r| r.pack_digest.push('0'),
             |r| r.action.push('x'),
             |r| _ = r.arguments.insert("pid".into(), 4243.into()),
@@ -238,6 +283,12 @@ mod tests {
             |r| r.requester.os_user = Some("deploy".into()),
             |r| _ = r.requester.roles.insert("admin".into()),
             |r| r.policy_digest.push('0'),
+            |r| r.risk.push('x'),
+            |r| r.reason.push('x'),
+            |r| r.rule.push('x'),
+            |r| r.evidence["summary"] = "nothing to see".into(),
+            |r| r.needed += 1,
+            |r| _ = r.approvers.insert("dba".into()),
             |r| r.pins.clear(),
             |r| r.pins[0].name.push('x'),
             |r| r.pins[0].value = Value::Text("4242".into()),
@@ -271,5 +322,17 @@ mod tests {
         other.arguments = one.arguments.iter().rev().map(|(k, v)| (k.clone(), v.clone())).collect();
         other.requester.roles = one.requester.roles.iter().rev().cloned().collect();
         assert_eq!(request_digest(&one, &[7; 32]), request_digest(&other, &[7; 32]));
+    }
+
+    #[test]
+    fn the_short_form_can_be_typed_and_less_can_not() {
+        let digest = RequestDigest(std::array::from_fn(|i| u8::try_from(i).unwrap()));
+        assert_eq!(short(&digest), "0001-0203-0405");
+        for typed in ["0001-0203-0405", "000102030405", " 0001 0203 0405 ", &digest.to_string(), "000102030405060"] {
+            assert!(is_typed(&digest, typed), "{typed}");
+        }
+        for typed in ["", "0001-0203", "0001-0203-040", "0001-0203-0406", &format!("{digest}0")] {
+            assert!(!is_typed(&digest, typed), "{typed}");
+        }
     }
 }

@@ -14,17 +14,45 @@ pub use self::{
     wait::{Waited, wait},
 };
 use crate::store::{
-    ConsumedApproval, Creation, NewApproval, Request, Store, TransitionError, random_bytes, random_id,
+    Approval, ConsumedApproval, Creation, NewApproval, Request, RequestDigest, Store, TransitionError, Vote,
+    random_bytes, random_id,
 };
 
-/// Makes a request for approval: gives it an id and a nonce, binds it by its digest, and stores or joins it.
+/// How many people must approve where nothing tells who is behind the agent: of two different people at least one is not.
+const NEEDED_IF_UNRESOLVED: u32 = 2;
+
+/// Makes a request for approval: gives it an id and a nonce, binds it by its digest, and stores or joins it. Where nothing
+/// tells who is behind the agent, it needs an independent approver and so two people, whatever policy asks for.
 ///
 /// # Errors
 /// As [`Store::create`].
-pub fn request(store: &dyn Store, request: Request, now: Timestamp) -> Result<Creation, TransitionError> {
+pub fn request(store: &dyn Store, mut request: Request, now: Timestamp) -> Result<Creation, TransitionError> {
+    if !request.requester.is_resolved() {
+        request.needed = request.needed.max(NEEDED_IF_UNRESOLVED);
+    }
     let nonce = random_bytes()?;
     let digest = digest::request_digest(&request, &nonce);
     store.create(NewApproval { id: random_id("apr_")?, nonce, digest, request }, now)
+}
+
+/// The digest of an approval, made again from what is stored. It differs from the stored one if somebody edited the store.
+#[must_use]
+pub fn digest_of(approval: &Approval) -> RequestDigest {
+    digest::request_digest(&approval.request, &approval.nonce)
+}
+
+/// Counts a person's vote, as [`Store::vote`], after the digest on their screen was found to be that of what is stored.
+///
+/// # Errors
+/// As [`Store::vote`].
+pub fn vote(store: &dyn Store, vote: &Vote) -> Result<Approval, TransitionError> {
+    let unknown = || TransitionError::UnknownApproval { id: vote.id.clone() };
+    let approval = store.get(&vote.id)?.ok_or_else(unknown)?;
+    // What was asked for can't change in the store, so this still holds when the vote is counted.
+    if digest_of(&approval) != vote.digest_shown {
+        return Err(TransitionError::DigestMismatch { id: vote.id.clone() });
+    }
+    store.vote(vote)
 }
 
 /// What must still be so when an approval is used, found out afresh.
@@ -64,7 +92,7 @@ pub fn consume(
         store.supersede(id, &format!("{what} changed after the request was made"), now)?;
         return Err(TransitionError::Stale { id: id.to_owned(), what });
     }
-    store.consume(id, digest::request_digest(stored, &approval.nonce), instance, now)
+    store.consume(id, digest_of(&approval), instance, now)
 }
 
 #[cfg(test)]
@@ -78,10 +106,8 @@ mod tests {
     }
 
     fn approved(store: &dyn Store) -> String {
-        let Creation::Created { approval, .. } = request(store, testing::request(), testing::at(0)).unwrap() else {
-            panic!("joined");
-        };
-        store.vote(&testing::approve(&approval, "grace", 1)).unwrap();
+        let approval = testing::asked(store, |_| ());
+        vote(store, &testing::approve(&approval, "grace", 1)).unwrap();
         approval.id
     }
 
@@ -121,5 +147,32 @@ mod tests {
             consume(&store, &id, &facts(), "ins_1", testing::at(2)),
             Err(TransitionError::DigestMismatch { .. })
         ));
+        assert_eq!(store.get(&id).unwrap().unwrap().state, State::Approved);
+    }
+
+    #[test]
+    fn a_vote_on_what_was_edited_behind_the_store_is_refused() {
+        let (_state, store) = testing::store();
+        let approval = testing::asked(&store, |_| ());
+        let raw = rusqlite::Connection::open(store.path()).unwrap();
+        raw.execute_batch("DROP TRIGGER approvals_fixed; UPDATE approvals SET reason = 'harmless'").unwrap();
+        let voted = vote(&store, &testing::approve(&approval, "grace", 1));
+        assert!(matches!(voted, Err(TransitionError::DigestMismatch { .. })), "{voted:?}");
+        assert_eq!(store.get(&approval.id).unwrap().unwrap().state, State::Pending);
+    }
+
+    #[test]
+    fn an_unresolvable_requester_needs_an_independent_approver() {
+        let (_state, store) = testing::store();
+        let approval = testing::asked(&store, |request| request.requester.person = None);
+        assert_eq!(approval.request.needed, 2);
+        let one = vote(&store, &testing::approve(&approval, "grace", 1)).unwrap();
+        assert_eq!(one.state, State::Pending, "grace may be the one behind the agent");
+        assert!(matches!(
+            vote(&store, &testing::approve(&approval, " Grace ", 2)),
+            Err(TransitionError::AlreadyVoted { .. })
+        ));
+        let two = vote(&store, &testing::approve(&approval, "edsger", 3)).unwrap();
+        assert_eq!((two.state, two.approvals()), (State::Approved, 2));
     }
 }

@@ -78,6 +78,16 @@ pub(crate) fn pending(store: &dyn Store, change: impl FnOnce(&mut Request)) -> A
     }
 }
 
+/// A new pending approval, made as the gate makes it.
+pub(crate) fn asked(store: &dyn Store, change: impl FnOnce(&mut Request)) -> Approval {
+    let mut request = request();
+    change(&mut request);
+    match crate::approval::request(store, request, at(0)).unwrap() {
+        Creation::Created { approval, .. } => *approval,
+        Creation::Joined(joined) => panic!("joined {}", joined.id),
+    }
+}
+
 fn vote(approval: &Approval, person: &str, decision: Decision, seconds: i64) -> Vote {
     Vote {
         id: approval.id.clone(),
