@@ -1,1 +1,174 @@
-//! Durable state behind one trait.
+//! Durable state behind one trait: approvals and their states, the highest pack versions seen, and a few named values.
+//!
+//! Here are the data types that rooms above read, and the guarded transitions: each is one transaction that either did
+//! what it says, durably, or did nothing. Knows nothing of the gate, of transports, of how a digest is made, or of which
+//! instances are alive; it is told. Methods block: async callers use `spawn_blocking`.
+
+mod error;
+mod id;
+pub mod instance;
+mod model;
+mod packs;
+mod pin;
+pub mod sqlite;
+
+use jiff::Timestamp;
+
+pub use self::{
+    error::{StoreError, TransitionError, code_of},
+    id::{random_bytes, random_id},
+    model::{
+        Approval, CastVote, ConsumedApproval, Creation, DECIDE_WITHIN, Decision, EXECUTE_WITHIN, Filter, NewApproval,
+        Request, RequestDigest, RequestDigestError, Requester, State, Terminal, Vote, person_key,
+    },
+    packs::{PackChange, PackFloor, PackVersion, Remembered},
+    pin::Pin,
+    sqlite::SqliteStore,
+};
+
+/// How many requests one agent may have pending: more than people can weigh is a way to wear them down.
+pub const PENDING_LIMIT: u32 = 50;
+
+/// The most that [`Store::list`] returns.
+pub const LIST_LIMIT: u32 = 1_000;
+
+/// The largest request that is stored, in bytes of its JSON parts: evidence is bounded by the gate far below this.
+pub const REQUEST_LIMIT: usize = 4 * 1024 * 1024;
+
+/// A mark that differs whenever something may have been written since the last one was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChangeMark(pub(crate) i64, pub(crate) u64);
+
+/// Durable state. Times are given, never read from a clock: the caller has one idea of *now* for a whole step.
+///
+/// Only [`Store::expire_due`] writes `expired`, so that each expiry is reported exactly once; everything else merely refuses
+/// what is past its time.
+pub trait Store: Send + Sync {
+    /// Stores a new request, or joins the pending one of the same agent and person for the same action, target, arguments
+    /// and pack. If that one rests on other facts (pins, target identity, policy, roles), it is superseded by the new one.
+    ///
+    /// # Errors
+    /// [`TransitionError::TooManyPending`], or the store's own.
+    fn create(&self, new: NewApproval, now: Timestamp) -> Result<Creation, TransitionError>;
+
+    /// One approval.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn get(&self, id: &str) -> Result<Option<Approval>, StoreError>;
+
+    /// Approvals, newest first.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn list(&self, filter: &Filter) -> Result<Vec<Approval>, StoreError>;
+
+    /// Counts a person's vote. A denial ends the request, also one that is approved and not yet consumed; approvals take
+    /// effect when as many different people as needed have given theirs. The person behind the request may deny it and
+    /// never approve it.
+    ///
+    /// # Errors
+    /// Every reason for which a vote is not counted, or the store's own.
+    fn vote(&self, vote: &Vote) -> Result<Approval, TransitionError>;
+
+    /// Claims an approved request for execution by an instance. At most one call ever succeeds for an approval, and it
+    /// returns after the claim is durable. When it fails with [`TransitionError::Store`] the claim may have been made:
+    /// do not execute; the approval will end as unknown.
+    ///
+    /// # Errors
+    /// Every reason for which it can't be claimed, or the store's own.
+    fn consume(
+        &self,
+        id: &str,
+        digest: RequestDigest,
+        instance: &str,
+        now: Timestamp,
+    ) -> Result<ConsumedApproval, TransitionError>;
+
+    /// Writes how the execution ended. May be repeated after an error of the store.
+    ///
+    /// # Errors
+    /// [`TransitionError::Closed`] if it was ended before, or the store's own.
+    fn finish(&self, consumed: &ConsumedApproval, end: &Terminal, now: Timestamp) -> Result<Approval, TransitionError>;
+
+    /// Takes a request back for its requester, before it is consumed.
+    ///
+    /// # Errors
+    /// [`TransitionError::UnknownApproval`] also for somebody else's, [`TransitionError::Closed`], or the store's own.
+    fn withdraw(&self, id: &str, by: &Requester, now: Timestamp) -> Result<Approval, TransitionError>;
+
+    /// Ends a request whose facts no longer hold, before it is consumed.
+    ///
+    /// # Errors
+    /// [`TransitionError::UnknownApproval`], [`TransitionError::Closed`], or the store's own.
+    fn supersede(&self, id: &str, why: &str, now: Timestamp) -> Result<Approval, TransitionError>;
+
+    /// Expires whatever is past its time, and returns exactly what this call expired.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn expire_due(&self, now: Timestamp) -> Result<Vec<Approval>, StoreError>;
+
+    /// Marks as unknown what was consumed by an instance that is no longer alive, and returns exactly what this call marked.
+    /// For instances on this machine, `is_alive` is [`instance::is_alive`].
+    ///
+    /// # Errors
+    /// The store's own.
+    fn mark_orphans_unknown(
+        &self,
+        is_alive: &dyn Fn(&str) -> bool,
+        now: Timestamp,
+    ) -> Result<Vec<Approval>, StoreError>;
+
+    /// For cheap polling: take a mark, look, and look again when the mark differs.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn change_mark(&self) -> Result<ChangeMark, StoreError>;
+
+    /// The highest version of a pack that has been used here.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn pack_floor(&self, name: &str) -> Result<Option<PackFloor>, StoreError>;
+
+    /// Remembers that a version of a pack was admitted, and raises the floor if `is_higher(version, floor)`.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn remember_pack(
+        &self,
+        pack: &PackVersion,
+        is_higher: &dyn Fn(&str, &str) -> bool,
+        now: Timestamp,
+    ) -> Result<Remembered, StoreError>;
+
+    /// Sets the floor of a pack to a version whatever it was: going back, explicitly, with who and why.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn reset_pack_floor(&self, pack: &PackVersion, by: &str, reason: &str, now: Timestamp) -> Result<(), StoreError>;
+
+    /// What has been remembered of a pack, oldest first.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn pack_history(&self, name: &str) -> Result<Vec<PackChange>, StoreError>;
+
+    /// A named value.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn meta(&self, key: &str) -> Result<Option<String>, StoreError>;
+
+    /// Sets a named value.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn set_meta(&self, key: &str, value: &str) -> Result<(), StoreError>;
+}
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! The embedded store: one SQLite file (WAL, `synchronous=FULL`), shared safely by several processes of one machine. Every
+//! write is one `BEGIN IMMEDIATE` transaction, so what it checked is still so when it commits.
+
+mod approvals;
+pub(super) mod files;
+mod packs;
+mod rows;
+mod schema;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
+
+use super::{
+    Approval, ChangeMark, ConsumedApproval, Creation, Filter, NewApproval, PackChange, PackFloor, PackVersion,
+    Remembered, RequestDigest, Requester, State, Store, StoreError, Terminal, TransitionError, Vote,
+};
+
+/// How long a write waits for another process's write: each takes about a millisecond, so this is a stuck disk.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// One thread at a time opens: between making a file and closing it, no other connection of this process may hold locks on
+/// it (see [`files::prepare`]).
+static OPENING: Mutex<()> = Mutex::new(());
+
+/// The embedded store.
+#[derive(Debug)]
+pub struct SqliteStore {
+    connection: Mutex<Connection>,
+    // SQLite's `data_version` counts the commits of others only; these are ours.
+    commits: AtomicU64,
+    path: PathBuf,
+}
+
+impl SqliteStore {
+    /// Opens the file, making it (0600) and its directory (0700) where they are missing, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// If others may write to the directory or the file, if the file is another program's or a later lockgate's, or if
+    /// SQLite can't open it.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let _one = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = files::prepare(path)?;
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let mut connection = Connection::open_with_flags(&path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        use_wal(&connection)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        schema::migrate(&mut connection, &path)?;
+        Ok(Self { connection: Mutex::new(connection), commits: AtomicU64::new(0), path })
+    }
+
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    // A panic while the lock was held rolled its transaction back; the connection itself is sound.
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T, E: From<rusqlite::Error>>(&self, step: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
+        // One transaction, so that several reads see one state of the file.
+        let mut connection = self.lock();
+        let tx = connection.transaction()?;
+        step(&tx)
+    }
+
+    fn write<T, E: From<rusqlite::Error>>(&self, step: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E> {
+        let mut connection = self.lock();
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let result = step(&tx)?;
+        tx.commit()?;
+        self.commits.fetch_add(1, Ordering::Release);
+        Ok(result)
+    }
+}
+
+// Changing to WAL can answer *busy* at once, without waiting, when two processes make the same new file.
+fn use_wal(connection: &Connection) -> Result<(), StoreError> {
+    let give_up = Instant::now() + BUSY;
+    loop {
+        let mode = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
+        match mode {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(mode) => {
+                return Err(StoreError::Invalid(format!(
+                    "this file system gives SQLite no write-ahead log (it offers `{mode}`): use a local directory"
+                )));
+            }
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < give_up => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+impl Store for SqliteStore {
+    fn create(&self, new: NewApproval, now: Timestamp) -> Result<Creation, TransitionError> {
+        self.write(|tx| approvals::create(tx, &new, now))
+    }
+
+    fn get(&self, id: &str) -> Result<Option<Approval>, StoreError> {
+        self.read(|tx| rows::get(tx, id))
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Vec<Approval>, StoreError> {
+        self.read(|tx| rows::list(tx, filter))
+    }
+
+    fn vote(&self, vote: &Vote) -> Result<Approval, TransitionError> {
+        self.write(|tx| approvals::vote(tx, vote))
+    }
+
+    fn consume(
+        &self,
+        id: &str,
+        digest: RequestDigest,
+        instance: &str,
+        now: Timestamp,
+    ) -> Result<ConsumedApproval, TransitionError> {
+        let approval = self.write(|tx| approvals::consume(tx, id, digest, instance, now))?;
+        Ok(ConsumedApproval::new(approval, instance.to_owned()))
+    }
+
+    fn finish(&self, consumed: &ConsumedApproval, end: &Terminal, now: Timestamp) -> Result<Approval, TransitionError> {
+        self.write(|tx| approvals::finish(tx, consumed, end, now))
+    }
+
+    fn withdraw(&self, id: &str, by: &Requester, now: Timestamp) -> Result<Approval, TransitionError> {
+        self.write(|tx| approvals::withdraw(tx, id, by, now))
+    }
+
+    fn supersede(&self, id: &str, why: &str, now: Timestamp) -> Result<Approval, TransitionError> {
+        self.write(|tx| approvals::supersede(tx, id, why, now))
+    }
+
+    fn expire_due(&self, now: Timestamp) -> Result<Vec<Approval>, StoreError> {
+        // Looked at first without the write lock: this runs every second and mostly finds nothing.
+        if self.read(|tx| approvals::due(tx, now))?.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.write(|tx| approvals::expire_due(tx, now))
+    }
+
+    fn mark_orphans_unknown(
+        &self,
+        is_alive: &dyn Fn(&str) -> bool,
+        now: Timestamp,
+    ) -> Result<Vec<Approval>, StoreError> {
+        let filter = Filter { states: vec![State::Consumed], ..Filter::default() };
+        if self.read(|tx| rows::list(tx, &filter))?.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.write(|tx| approvals::mark_orphans_unknown(tx, is_alive, now))
+    }
+
+    fn change_mark(&self) -> Result<ChangeMark, StoreError> {
+        let connection = self.lock();
+        let others = connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
+        Ok(ChangeMark(others, self.commits.load(Ordering::Acquire)))
+    }
+
+    fn pack_floor(&self, name: &str) -> Result<Option<PackFloor>, StoreError> {
+        self.read(|tx| packs::floor(tx, name))
+    }
+
+    fn remember_pack(
+        &self,
+        pack: &PackVersion,
+        is_higher: &dyn Fn(&str, &str) -> bool,
+        now: Timestamp,
+    ) -> Result<Remembered, StoreError> {
+        self.write(|tx| packs::remember(tx, pack, is_higher, now))
+    }
+
+    fn reset_pack_floor(&self, pack: &PackVersion, by: &str, reason: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.write(|tx| packs::reset(tx, pack, by, reason, now))
+    }
+
+    fn pack_history(&self, name: &str) -> Result<Vec<PackChange>, StoreError> {
+        self.read(|tx| packs::history(tx, name))
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
+        self.read(|tx| packs::meta(tx, key))
+    }
+
+    fn set_meta(&self, key: &str, value: &str) -> Result<(), StoreError> {
+        self.write(|tx| packs::set_meta(tx, key, value))
+    }
+}
