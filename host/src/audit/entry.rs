@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{line::MAX_LINE_BYTES, record::RecordError};
 
 /// The keys that the writer itself puts at the head of each line.
-const RESERVED: [&str; 5] = ["v", "seq", "ts", "prev", "event"];
+const RESERVED: [&str; 5] = ["v", "seq", "ts", "prev", "ev"];
 
 /// The head of a line (version, sequence number, time, hash) is shorter than this for every value it can take.
 const HEAD_BYTES: usize = 256;
@@ -20,7 +20,7 @@ const MAX_DEPTH: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Entry {
     names: Vec<String>,
-    /// `"event":"…","field":…` without the closing brace.
+    /// `"ev":"…","field":…` without the closing brace.
     text: Vec<u8>,
     problem: Option<String>,
 }
@@ -42,7 +42,7 @@ impl Entry {
             "an event name is 1 to 64 ASCII letters, digits, dots, dashes and underscores".to_owned()
         });
         let shown = if problem.is_none() { event } else { "" };
-        Self { names: Vec::new(), text: format!("\"event\":\"{shown}\"").into_bytes(), problem }
+        Self { names: Vec::new(), text: format!("\"ev\":\"{shown}\"").into_bytes(), problem }
     }
 
     /// The entry with one more field. Names are unique, and `v`, `seq`, `ts`, `prev` and `event` are taken.
@@ -69,7 +69,7 @@ impl Entry {
         self.problem.get_or_insert(problem);
     }
 
-    /// The tail of the line, from `"event"` to the closing brace, if this may be written.
+    /// The tail of the line, from `"ev"` to the closing brace, if this may be written.
     pub(super) fn into_body(mut self) -> Result<Body, RecordError> {
         if let Some(reason) = self.problem {
             return Err(RecordError::Entry { reason });
@@ -121,7 +121,7 @@ mod tests {
     fn the_tail_of_the_line_is_in_the_callers_order() {
         let entry = Entry::new("call.requested").field("run", "r1").field("args", serde_json::json!({"a": [1]}));
         let body = entry.into_body().unwrap();
-        assert_eq!(body.as_bytes(), br#""event":"call.requested","run":"r1","args":{"a":[1]}}"#);
+        assert_eq!(body.as_bytes(), br#""ev":"call.requested","run":"r1","args":{"a":[1]}}"#);
     }
 
     #[test]

@@ -291,6 +291,23 @@ impl Journal {
     fn is_crashed(&self) -> bool {
         false
     }
+
+    #[cfg(test)]
+    fn put(&self, mut file: &File, bytes: &[u8]) -> std::io::Result<()> {
+        match self.fault {
+            None => file.write_all(bytes).and_then(|()| file.sync_data()),
+            Some(Fault::Sync) => file.write_all(bytes).and(Err(std::io::Error::other("the sync was made to fail"))),
+            Some(Fault::Crash) => {
+                let (half, _) = bytes.split_at(bytes.len() / 2);
+                file.write_all(half).and(Err(std::io::Error::other("the write was made to fail")))
+            }
+        }
+    }
+
+    #[cfg(test)]
+    fn is_crashed(&self) -> bool {
+        self.fault == Some(Fault::Crash)
+    }
 }
 
 impl Open {

@@ -33,7 +33,7 @@ pub(super) struct Head<'a> {
 
 /// Reads the head of a line; an error says what was expected.
 pub(super) fn parse(line: &[u8]) -> Result<Head<'_>, &'static str> {
-    const ORDER: &str = "a line that begins `{\"v\":1,\"seq\":…,\"ts\":…,\"prev\":…,\"event\":…`";
+    const ORDER: &str = "a line that begins `{\"v\":1,\"seq\":…,\"ts\":…,\"prev\":…,\"ev\":…`";
     let rest = line.strip_prefix(b"{\"v\":1,\"seq\":").ok_or(ORDER)?;
     let (seq, rest) = split_at_byte(rest, b',').ok_or(ORDER)?;
     let seq = number(seq).ok_or("a sequence number from 1 up, without leading zeros")?;
@@ -44,7 +44,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Head<'_>, &'static str> {
     let rest = rest.strip_prefix(b",\"prev\":\"").ok_or(ORDER)?;
     let (prev, rest) = split_at_byte(rest, b'"').ok_or(ORDER)?;
     let prev = Digest::from_hex(prev).ok_or("a hash of 64 lower-case hexadecimal digits")?;
-    let rest = rest.strip_prefix(b",\"event\":\"").ok_or(ORDER)?;
+    let rest = rest.strip_prefix(b",\"ev\":\"").ok_or(ORDER)?;
     let (event, rest) = split_at_byte(rest, b'"').ok_or(ORDER)?;
     let event = std::str::from_utf8(event).ok().filter(|event| is_name(event)).ok_or("an event name")?;
     match (rest.first(), rest.last()) {
@@ -121,7 +121,7 @@ impl Line {
     /// The event.
     #[must_use]
     pub fn event(&self) -> &str {
-        self.text("event")
+        self.text("ev")
     }
 
     /// Every key of the line, the head's five among them.
