@@ -34,11 +34,17 @@ pub enum TargetError {
 
 impl TargetError {
     pub(super) fn setting(target: &str, message: impl Into<String>) -> Self {
-        Self::Setting { target: target.to_owned(), message: message.into() }
+        Self::Setting {
+            target: target.to_owned(),
+            message: message.into(),
+        }
     }
 
     pub(super) fn file(path: &std::path::Path, message: impl Into<String>) -> Self {
-        Self::File { path: path.display().to_string(), message: message.into() }
+        Self::File {
+            path: path.display().to_string(),
+            message: message.into(),
+        }
     }
 }
 
@@ -93,13 +99,19 @@ pub enum QueryError {
 
 impl QueryError {
     pub(super) fn unreachable(message: impl Into<String>) -> Self {
-        Self::Connection { message: message.into(), effect_unknown: false }
+        Self::Connection {
+            message: message.into(),
+            effect_unknown: false,
+        }
     }
 
     /// The same error for a statement whose end was not seen.
     pub(super) fn with_effect_unknown(self) -> Self {
         match self {
-            Self::Connection { message, .. } => Self::Connection { message, effect_unknown: true },
+            Self::Connection { message, .. } => Self::Connection {
+                message,
+                effect_unknown: true,
+            },
             other => other,
         }
     }
@@ -116,21 +128,27 @@ pub(super) fn clean(code: &SqlState, message: &str) -> String {
         Some((before, _)) if code.code().starts_with("22") => before,
         _ => message,
     };
-    message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_MESSAGE).collect()
+    message
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MAX_MESSAGE)
+        .collect()
 }
 
 /// The server ended the session, so nothing more can be expected of it.
 fn ends_session(error: &DbError) -> bool {
     let code = error.code().code();
-    matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
-        || code.starts_with("08")
+    matches!(
+        error.parsed_severity(),
+        Some(Severity::Fatal | Severity::Panic)
+    ) || code.starts_with("08")
         || code.starts_with("57P")
         || code == "25P03"
 }
 
 /// PgBouncer and its kin hand each transaction to another server session, where a prepared statement isn't known or is
 /// somebody else's.
-const POOLER: &str = "a connection pooler such as PgBouncer stands in between: \
+pub(super) const POOLER: &str = "a connection pooler such as PgBouncer stands in between: \
     point this target at PostgreSQL itself, or at a pool in session mode that passes startup options on";
 
 /// What the driver's error means for the statement.
@@ -141,7 +159,11 @@ pub(super) fn from_driver(error: &tokio_postgres::Error) -> QueryError {
     let code = server.code();
     let message = clean(code, server.message());
     if ends_session(server) {
-        let hint = if message.contains("startup parameter") { format!("; {POOLER}") } else { String::new() };
+        let hint = if message.contains("startup parameter") {
+            format!("; {POOLER}")
+        } else {
+            String::new()
+        };
         return QueryError::unreachable(format!("the server ended the session: {message}{hint}"));
     }
     if *code == SqlState::INSUFFICIENT_PRIVILEGE {
@@ -150,7 +172,13 @@ pub(super) fn from_driver(error: &tokio_postgres::Error) -> QueryError {
     if *code == SqlState::INVALID_SQL_STATEMENT_NAME || *code == SqlState::DUPLICATE_PSTATEMENT {
         return QueryError::unreachable(format!("{message}; {POOLER}"));
     }
-    QueryError::Database { sqlstate: code.code().to_owned(), message }
+    if *code == SqlState::QUERY_CANCELED || *code == SqlState::LOCK_NOT_AVAILABLE {
+        return QueryError::Timeout;
+    }
+    QueryError::Database {
+        sqlstate: code.code().to_owned(),
+        message,
+    }
 }
 
 fn not_from_the_server(error: &tokio_postgres::Error) -> QueryError {

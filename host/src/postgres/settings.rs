@@ -30,7 +30,9 @@ impl SslMode {
                 "sslmode `{text}` goes on in plaintext when TLS fails, so lockgate does not have it: \
                  write `verify-full`, `verify-ca`, `require` or `disable`"
             )),
-            other => Err(format!("sslmode `{other}` is not one of `verify-full`, `verify-ca`, `require`, `disable`")),
+            other => Err(format!(
+                "sslmode `{other}` is not one of `verify-full`, `verify-ca`, `require`, `disable`"
+            )),
         }
     }
 }
@@ -210,8 +212,10 @@ mod tests {
 
     #[test]
     fn a_password_in_the_file_is_refused_unquoted() {
-        for text in ["name = \"a\"\npassword = \"hunter2\"", "name = \"a\"\nmaintenance = { user = \"m\", password = \"hunter2\" }"]
-        {
+        for text in [
+            "name = \"a\"\npassword = \"hunter2\"",
+            "name = \"a\"\nmaintenance = { user = \"m\", password = \"hunter2\" }",
+        ] {
             let error = toml::from_str::<TargetSettings>(text).unwrap_err();
             assert!(error.message().contains("password_file"), "{error}");
             assert!(!error.message().contains("hunter2"));
@@ -223,7 +227,8 @@ mod tests {
         assert!(toml::from_str::<TargetSettings>("name = \"a\"\nhots = \"b\"").is_err());
         assert!(toml::from_str::<TargetSettings>("name = \"a\"\nsslmode = \"prefer\"").is_err());
         assert!(SslMode::parse("prefer").unwrap_err().contains("plaintext"));
-        let read = toml::from_str::<TargetSettings>("name = \"a\"\nsslmode = \"verify-ca\"").unwrap();
+        let read =
+            toml::from_str::<TargetSettings>("name = \"a\"\nsslmode = \"verify-ca\"").unwrap();
         assert_eq!(read.sslmode, Some(SslMode::VerifyCa));
     }
 
