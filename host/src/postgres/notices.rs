@@ -1,0 +1,69 @@
+//! What a server says beside its results. Notices carry no query id, so they are taken per exclusively held connection,
+//! in the order in which the driver's loop reads them, which is before the end of the query that raised them.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio_postgres::error::{DbError, Severity};
+
+use super::error;
+
+/// `VACUUM` of a whole database can say something about each table; more than this nobody reads.
+const MAX: usize = 100;
+
+/// The notices of one connection that nobody has taken yet.
+#[derive(Default)]
+pub(super) struct Notices(Mutex<Taken>);
+
+/// What was said since the last time.
+#[derive(Default)]
+pub(super) struct Taken {
+    /// Everything of at least level NOTICE, without DETAIL and HINT.
+    pub(super) texts: Vec<String>,
+    /// The first WARNING, which for maintenance means that the work was not done.
+    pub(super) warning: Option<String>,
+}
+
+impl Notices {
+    pub(super) fn push(&self, notice: &DbError) {
+        let text = error::clean(notice.code(), notice.message());
+        self.keep(
+            matches!(notice.parsed_severity(), Some(Severity::Warning)),
+            text,
+        );
+    }
+
+    fn keep(&self, is_warning: bool, text: String) {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_warning && taken.warning.is_none() {
+            taken.warning = Some(text.clone());
+        }
+        if taken.texts.len() < MAX {
+            taken.texts.push(text);
+        }
+    }
+
+    pub(super) fn take(&self) -> Taken {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_kept_however_much_was_said_before() {
+        let notices = Notices::default();
+        for n in 0..2 * MAX {
+            notices.keep(false, n.to_string());
+        }
+        notices.keep(true, "skipping \"a\"".to_owned());
+        notices.keep(true, "skipping \"b\"".to_owned());
+        let taken = notices.take();
+        assert_eq!(
+            (taken.texts.len(), taken.warning.as_deref()),
+            (MAX, Some("skipping \"a\""))
+        );
+        assert!(notices.take().texts.is_empty());
+    }
+}
