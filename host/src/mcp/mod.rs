@@ -10,16 +10,11 @@ use std::time::Duration;
 
 pub mod arguments;
 pub mod door;
-pub mod http;
 pub mod in_flight;
-pub mod listen;
 pub mod result;
 pub mod schema;
-pub mod server;
-pub mod stdio;
 pub mod strict_json;
 pub mod table;
-pub mod token;
 pub mod tool;
 
 /// What an operator may set of the door, the same for both transports.
