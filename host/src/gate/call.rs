@@ -191,6 +191,9 @@ pub struct Pending {
     pub target: String,
     /// When it expires, RFC 3339.
     pub expires_at: String,
+    /// Hex digest of the request that a person decides on, as the person sees it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub digest: String,
     /// The sentence that the agent should act on.
     pub message: String,
 }

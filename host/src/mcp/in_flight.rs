@@ -1,41 +1,64 @@
-//! Counts the calls that are under way, so that a transport can end without leaving one behind half recorded.
+//! Counts the calls that are under way: so that one agent can't take all the room, and so that a transport can end
+//! without leaving a call behind half recorded.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-/// A counter of running calls. Clones count together.
+/// A counter of running calls by agent. Clones count together.
 #[derive(Clone, Debug)]
-pub struct InFlight(Arc<watch::Sender<usize>>);
+pub struct InFlight(Arc<watch::Sender<HashMap<String, usize>>>);
 
 /// One running call; leaves the count when dropped.
 #[derive(Debug)]
-pub struct Running(InFlight);
+pub struct Running {
+    calls: InFlight,
+    agent: String,
+}
 
 impl Default for InFlight {
     fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(0)))
+        Self(Arc::new(watch::Sender::new(HashMap::new())))
     }
 }
 
 impl InFlight {
-    /// Counts one call until the answer is dropped.
+    /// Counts one call of an agent until the answer is dropped; none if `most` of its calls run already.
     #[must_use]
-    pub fn enter(&self) -> Running {
-        self.0.send_modify(|count| *count = count.saturating_add(1));
-        Running(self.clone())
+    pub fn enter(&self, agent: &str, most: usize) -> Option<Running> {
+        let entered = self.0.send_if_modified(|calls| {
+            let count = calls.get(agent).copied().unwrap_or_default();
+            let room = count < most;
+            if room {
+                calls.insert(agent.to_owned(), count + 1);
+            }
+            room
+        });
+        entered.then(|| Running {
+            calls: self.clone(),
+            agent: agent.to_owned(),
+        })
     }
 
     /// Waits until no call runs, at most `limit`. True if none does.
     pub async fn idle(&self, limit: Duration) -> bool {
-        let mut count = self.0.subscribe();
-        tokio::time::timeout(limit, count.wait_for(|count| *count == 0)).await.is_ok()
+        let mut calls = self.0.subscribe();
+        tokio::time::timeout(limit, calls.wait_for(HashMap::is_empty))
+            .await
+            .is_ok()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.0.send_modify(|count| *count = count.saturating_sub(1));
+        self.calls.0.send_modify(|calls| {
+            if let Some(count) = calls.get_mut(&self.agent) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    calls.remove(&self.agent);
+                }
+            }
+        });
     }
 }
 
@@ -47,8 +70,8 @@ mod tests {
     #[tokio::test]
     async fn is_idle_when_the_last_call_has_left() {
         let calls = InFlight::default();
-        let first = calls.enter();
-        let second = calls.clone().enter();
+        let first = calls.enter("a", 9).unwrap();
+        let second = calls.clone().enter("b", 9).unwrap();
         assert!(!calls.idle(Duration::ZERO).await);
         drop(first);
         assert!(!calls.idle(Duration::ZERO).await);
@@ -58,5 +81,15 @@ mod tests {
         });
         drop(second);
         assert!(waiting.await.unwrap());
+    }
+
+    #[test]
+    fn an_agent_has_its_own_room_and_no_more() {
+        let calls = InFlight::default();
+        let first = calls.enter("a", 1).unwrap();
+        assert!(calls.enter("a", 1).is_none());
+        assert!(calls.enter("b", 1).is_some());
+        drop(first);
+        assert!(calls.enter("a", 1).is_some());
     }
 }

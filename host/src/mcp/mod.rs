@@ -4,17 +4,24 @@
 //!
 //! Read [`server`] first. [`tool`] and [`schema`] describe actions to clients, [`arguments`] takes a call apart,
 //! [`result`] and [`table`] word the answers; [`stdio`] and [`http`] are the two transports, and both put what they
-//! receive through [`strict_json`].
+//! receive through [`strict_json`]. [`token`] makes and recognises agents' tokens.
 
 use std::time::Duration;
 
 pub mod arguments;
 pub mod door;
+pub mod http;
 pub mod in_flight;
+pub mod lines;
+pub mod listen;
 pub mod result;
 pub mod schema;
+pub mod server;
+pub mod sessions;
+pub mod stdio;
 pub mod strict_json;
 pub mod table;
+pub mod token;
 pub mod tool;
 
 /// What an operator may set of the door, the same for both transports.
@@ -26,6 +33,10 @@ pub struct McpSettings {
     pub longest_wait: Duration,
     /// Tools on one page of `tools/list`.
     pub page_size: usize,
+    /// Calls of one agent that may be under way at once, waiting ones too.
+    pub calls_per_agent: usize,
+    /// Bytes of one message.
+    pub max_message: usize,
     /// What stands between pack and action in a tool's name.
     pub separator: tool::Separator,
 }
@@ -38,6 +49,9 @@ impl Default for McpSettings {
             longest_wait: Duration::from_secs(300),
             // Many clients never ask for a second page, so both stock packs fit on the first.
             page_size: 250,
+            // An agent works on a handful at once; a loop that has run wild is stopped here.
+            calls_per_agent: 32,
+            max_message: 256 * 1024,
             separator: tool::Separator::Dot,
         }
     }

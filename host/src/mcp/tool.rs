@@ -40,7 +40,11 @@ impl Separator {
 
     /// The action that a client means. The dotted name is always understood, since results and texts use it.
     #[must_use]
-    pub fn inward<'a>(self, called: &'a str, offered: impl FnOnce() -> Vec<OfferedAction>) -> Cow<'a, str> {
+    pub fn inward<'a>(
+        self,
+        called: &'a str,
+        offered: impl FnOnce() -> Vec<OfferedAction>,
+    ) -> Cow<'a, str> {
         if self == Self::Dot || called.contains('.') {
             return Cow::Borrowed(called);
         }
@@ -58,7 +62,10 @@ impl Separator {
 #[must_use]
 pub fn all(offered: &[OfferedAction], settings: &McpSettings) -> Vec<Tool> {
     let output = Arc::new(schema::output());
-    let mut tools: Vec<Tool> = offered.iter().map(|action| of_action(action, settings, Arc::clone(&output))).collect();
+    let mut tools: Vec<Tool> = offered
+        .iter()
+        .map(|action| of_action(action, settings, Arc::clone(&output)))
+        .collect();
     tools.push(await_approval(settings, output));
     tools.sort_by(|a, b| a.name.cmp(&b.name));
     tools
@@ -77,7 +84,10 @@ fn of_action(action: &OfferedAction, settings: &McpSettings, output: Arc<schema:
                 .open_world(false),
         );
     let mut meta = Map::new();
-    meta.insert("lockgate/risk".to_owned(), Value::from(action.risk.as_str()));
+    meta.insert(
+        "lockgate/risk".to_owned(),
+        Value::from(action.risk.as_str()),
+    );
     meta.insert("lockgate/held".to_owned(), Value::from(action.held));
     tool.meta = Some(MetaObject::from(meta));
     tool
@@ -89,13 +99,24 @@ fn await_approval(settings: &McpSettings, output: Arc<schema::Schema>) -> Tool {
         approved answers with the call's own result. Give the approval id of the pending result. It decides nothing, \
         runs the held call at most once, and may be called again as often as the answer is pending.";
     let title = "Wait for an approval";
-    Tool::new(name, description, Arc::new(schema::await_input(settings.hold_wait, settings.longest_wait)))
-        .with_title(title)
-        .with_raw_output_schema(output)
-        .with_annotations(
-            // It lets an approved act happen, so it does not claim to be a read.
-            ToolAnnotations::with_title(title).read_only(false).destructive(false).idempotent(true).open_world(false),
-        )
+    Tool::new(
+        name,
+        description,
+        Arc::new(schema::await_input(
+            settings.hold_wait,
+            settings.longest_wait,
+        )),
+    )
+    .with_title(title)
+    .with_raw_output_schema(output)
+    .with_annotations(
+        // It lets an approved act happen, so it does not claim to be a read.
+        ToolAnnotations::with_title(title)
+            .read_only(false)
+            .destructive(false)
+            .idempotent(true)
+            .open_world(false),
+    )
 }
 
 fn describe(action: &OfferedAction) -> String {
@@ -107,13 +128,21 @@ fn describe(action: &OfferedAction) -> String {
         text.push_str(sentence);
     };
     if !action.side_effects.trim().is_empty() {
-        add(&format!("Side effects: {}", with_period(&action.side_effects)));
+        add(&format!(
+            "Side effects: {}",
+            with_period(&action.side_effects)
+        ));
     }
     add(&format!("Risk: {}.", action.risk.as_str()));
     if action.held {
         add("A person must approve each call before it runs.");
     }
-    if !action.works_on_standby && action.targets.iter().any(|target| target.role == Role::Standby) {
+    if !action.works_on_standby
+        && action
+            .targets
+            .iter()
+            .any(|target| target.role == Role::Standby)
+    {
         add("Does not work on a standby.");
     }
     if let Some(example) = action.examples.first() {
@@ -124,47 +153,11 @@ fn describe(action: &OfferedAction) -> String {
 
 fn with_period(sentence: &str) -> Cow<'_, str> {
     let sentence = sentence.trim();
-    if sentence.ends_with(['.', '!', '?']) { Cow::Borrowed(sentence) } else { Cow::Owned(format!("{sentence}.")) }
-}
-
-/// The offered names nearest to one that is not offered, best first, at most three.
-#[must_use]
-pub fn nearest(called: &str, offered: &[OfferedAction]) -> Vec<String> {
-    let wanted = called.rsplit('.').next().unwrap_or(called).to_lowercase();
-    let mut ranked: Vec<(usize, &str)> = offered
-        .iter()
-        .map(|action| {
-            let short = action.name.rsplit('.').next().unwrap_or(&action.name);
-            let contains = wanted.len() >= 4 && (short.contains(&wanted) || wanted.contains(short));
-            (if contains { 1 } else { distance(&wanted, short) }, action.name.as_str())
-        })
-        .filter(|(far, name)| *far <= 2 + name.len() / 12)
-        .collect();
-    ranked.sort_unstable();
-    ranked.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
-}
-
-/// Levenshtein distance over bytes; names are ASCII and short.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    if a.len() > 128 {
-        return usize::MAX;
+    if sentence.ends_with(['.', '!', '?']) {
+        Cow::Borrowed(sentence)
+    } else {
+        Cow::Owned(format!("{sentence}."))
     }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        if let Some(first) = row.first_mut() {
-            *first = left;
-        }
-        for (y, cell) in b.iter().zip(row.iter_mut().skip(1)) {
-            let above = *cell;
-            left = (above + 1).min(left + 1).min(diagonal + usize::from(x != y));
-            diagonal = above;
-            *cell = left;
-        }
-    }
-    row.last().copied().unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -190,12 +183,21 @@ pub(crate) mod tests {
             reads_only: true,
             held: false,
             examples: Vec::new(),
-            targets: vec![TargetOffer { name: "primary".into(), role: Role::Primary }],
+            targets: vec![TargetOffer {
+                name: "primary".into(),
+                role: Role::Primary,
+            }],
         }
     }
 
     pub(crate) fn param(name: &str, kind: ParamKind) -> Param {
-        Param { name: name.into(), description: "About it.".into(), kind, required: true, default: PackValue::Null }
+        Param {
+            name: name.into(),
+            description: "About it.".into(),
+            kind,
+            required: true,
+            default: PackValue::Null,
+        }
     }
 
     #[test]
@@ -207,10 +209,18 @@ pub(crate) mod tests {
         action.idempotent = false;
         action.side_effects = "closes one connection".into();
         let tools = all(&[action], &McpSettings::default());
-        let tool = tools.iter().find(|tool| tool.name == "postgres.terminate_backend").unwrap();
+        let tool = tools
+            .iter()
+            .find(|tool| tool.name == "postgres.terminate_backend")
+            .unwrap();
         let hints = tool.annotations.as_ref().unwrap();
         assert_eq!(
-            (hints.read_only_hint, hints.destructive_hint, hints.idempotent_hint, hints.open_world_hint),
+            (
+                hints.read_only_hint,
+                hints.destructive_hint,
+                hints.idempotent_hint,
+                hints.open_world_hint
+            ),
             (Some(false), Some(true), Some(false), Some(false))
         );
         assert_eq!(
@@ -229,19 +239,15 @@ pub(crate) mod tests {
                 assert_eq!(separator.inward(&outward, list), action.name);
                 assert_eq!(separator.inward(&action.name, list), action.name);
             }
-            assert_eq!(separator.inward(&separator.outward(AWAIT_APPROVAL), list), AWAIT_APPROVAL);
+            assert_eq!(
+                separator.inward(&separator.outward(AWAIT_APPROVAL), list),
+                AWAIT_APPROVAL
+            );
         }
-        assert_eq!(Separator::Underscore.outward("postgres.is_in_recovery"), "postgres_is_in_recovery");
+        assert_eq!(
+            Separator::Underscore.outward("postgres.is_in_recovery"),
+            "postgres_is_in_recovery"
+        );
         assert_eq!(Separator::Underscore.inward("nonsense", list), "nonsense");
-    }
-
-    #[test]
-    fn near_names_are_found_and_far_ones_are_not() {
-        let list = [offered("postgres.terminate_backend"), offered("postgres.uptime"), offered("postgres.locks")];
-        assert_eq!(nearest("postgres.terminate_backed", &list), ["postgres.terminate_backend"]);
-        assert_eq!(nearest("terminate", &list), ["postgres.terminate_backend"]);
-        assert!(nearest("postgres.exec", &list).is_empty());
-        assert!(nearest("", &list).is_empty());
-        assert!(nearest(&"x".repeat(4096), &list).is_empty());
     }
 }
