@@ -5,8 +5,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::Refusal;
 pub use crate::value::{Finding, Severity, Table};
+use crate::{
+    error::Refusal,
+    pack::manifest::{Example, Param, Risk},
+    statement::Role,
+};
 
 /// Through which door a call came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +59,44 @@ pub struct Call {
     pub arguments: serde_json::Map<String, serde_json::Value>,
     /// Why, in the caller's words.
     pub reason: String,
+}
+
+/// An action as it is offered to one principal: what a door needs to describe it, and no more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OfferedAction {
+    /// `pack.action`.
+    pub name: String,
+    /// A few words.
+    pub title: String,
+    /// A few sentences.
+    pub description: String,
+    /// As signed, or as the operator raised it.
+    pub risk: Risk,
+    /// In declared order.
+    pub params: Vec<Param>,
+    /// Empty for a read.
+    pub side_effects: String,
+    /// Whether it works on a standby.
+    pub works_on_standby: bool,
+    /// Whether twice is no more than once.
+    pub idempotent: bool,
+    /// Whether every statement it may request is of mode `read`.
+    pub reads_only: bool,
+    /// Whether policy would hold this principal's call for a person.
+    pub held: bool,
+    /// Calls that make sense.
+    pub examples: Vec<Example>,
+    /// Where this principal may run it.
+    pub targets: Vec<TargetOffer>,
+}
+
+/// A target that a principal may name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetOffer {
+    /// Its configured name.
+    pub name: String,
+    /// Its place in the topology; `Any` where that is not known.
+    pub role: Role,
 }
 
 /// How long a held call waits, whom it tells, and how it is called off.
@@ -130,6 +172,9 @@ pub struct Pending {
     pub target: String,
     /// When it expires, RFC 3339.
     pub expires_at: String,
+    /// Hex digest of the request that a person decides on, as the person sees it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub digest: String,
     /// The sentence that the agent should act on.
     pub message: String,
 }

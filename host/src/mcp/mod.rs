@@ -1,1 +1,58 @@
-//! The agents' door: an MCP server over the gate. Knows the gate and the catalog; decides nothing.
+//! The agents' door: an MCP server over whoever keeps the gate. It turns declared actions into tools, calls into
+//! [`Call`](crate::gate::call::Call)s and answers into results; it authenticates who calls over HTTP. It decides nothing
+//! and knows neither packs nor PostgreSQL: [`door::Gatekeeper`] is all it sees of the rooms below.
+//!
+//! Read [`server`] first. [`tool`] and [`schema`] describe actions to clients, [`arguments`] takes a call apart,
+//! [`result`] and [`table`] word the answers; [`stdio`] and [`http`] are the two transports, and both put what they
+//! receive through [`strict_json`]. [`token`] makes and recognises agents' tokens.
+
+use std::time::Duration;
+
+pub mod arguments;
+pub mod door;
+pub mod http;
+pub mod in_flight;
+pub mod lines;
+pub mod listen;
+pub mod result;
+pub mod schema;
+pub mod server;
+pub mod sessions;
+pub mod stdio;
+pub mod strict_json;
+pub mod table;
+pub mod token;
+pub mod tool;
+
+/// What an operator may set of the door, the same for both transports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct McpSettings {
+    /// How long a held call waits for its decision before it answers *pending*.
+    pub hold_wait: Duration,
+    /// The longest wait that `lockgate.await_approval` grants.
+    pub longest_wait: Duration,
+    /// Tools on one page of `tools/list`.
+    pub page_size: usize,
+    /// Calls of one agent that may be under way at once, waiting ones too.
+    pub calls_per_agent: usize,
+    /// Bytes of one message.
+    pub max_message: usize,
+    /// What stands between pack and action in a tool's name.
+    pub separator: tool::Separator,
+}
+
+impl Default for McpSettings {
+    fn default() -> Self {
+        Self {
+            // Common clients give up on a request after 60 s without an answer.
+            hold_wait: Duration::from_secs(50),
+            longest_wait: Duration::from_secs(300),
+            // Many clients never ask for a second page, so both stock packs fit on the first.
+            page_size: 250,
+            // An agent works on a handful at once; a loop that has run wild is stopped here.
+            calls_per_agent: 32,
+            max_message: 256 * 1024,
+            separator: tool::Separator::Dot,
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Takes a tool call's arguments apart: what the host added (`reason`, `target`) from what the action declared. Only
+//! shapes are checked here; the gate judges the rest.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::table::is_deceptive;
+use crate::error::Problem;
+
+/// Shortest reason, in characters. Shorter ones ("fix", "test") tell an approver nothing.
+pub const SHORTEST_REASON: usize = 8;
+/// Longest reason, in characters. It is read by a person who is about to decide.
+pub const LONGEST_REASON: usize = 500;
+/// What an approval's id looks like.
+pub const APPROVAL_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
+
+/// A tool call taken apart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parts {
+    /// Trimmed; empty if it could not be read.
+    pub reason: String,
+    /// As given.
+    pub target: Option<String>,
+    /// What is left, unchecked.
+    pub arguments: Map<String, Value>,
+    /// What is wrong with the reason or the target. A call with any must not go on.
+    pub problems: Vec<Problem>,
+}
+
+/// Takes the arguments of an action's tool apart.
+#[must_use]
+pub fn split(mut arguments: Map<String, Value>) -> Parts {
+    let mut problems = Vec::new();
+    let reason = match arguments.remove("reason") {
+        Some(Value::String(text)) => {
+            let text = text.trim().to_owned();
+            if let Some(message) = reason_problem(&text) {
+                problems.push(problem("reason", message));
+            }
+            text
+        }
+        Some(_) => {
+            problems.push(problem(
+                "reason",
+                "must be a text that says why this call is needed now",
+            ));
+            String::new()
+        }
+        None => {
+            problems.push(problem(
+                "reason",
+                "is missing: every call says, in one line, why it is needed now",
+            ));
+            String::new()
+        }
+    };
+    let target = match arguments.remove("target") {
+        Some(Value::String(name)) => Some(name),
+        None => None,
+        Some(_) => {
+            problems.push(problem("target", "must be the name of a target, as text"));
+            None
+        }
+    };
+    Parts {
+        reason,
+        target,
+        arguments,
+        problems,
+    }
+}
+
+fn reason_problem(reason: &str) -> Option<String> {
+    let length = reason.chars().count();
+    if length < SHORTEST_REASON {
+        Some(format!(
+            "has {length} characters and needs at least {SHORTEST_REASON}: say what you saw and why this call"
+        ))
+    } else if length > LONGEST_REASON {
+        Some(format!(
+            "has {length} characters and may have at most {LONGEST_REASON}: say it in fewer words"
+        ))
+    } else if reason.chars().any(is_deceptive) {
+        Some(
+            "must be one line of plain text, without line breaks, control or invisible characters"
+                .to_owned(),
+        )
+    } else {
+        None
+    }
+}
+
+fn problem(argument: &str, message: impl Into<String>) -> Problem {
+    Problem {
+        argument: argument.to_owned(),
+        message: message.into(),
+    }
+}
+
+/// The arguments of `lockgate.await_approval`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwaitArguments {
+    /// The approval's id, well-formed.
+    pub approval: String,
+    /// How long to wait, if the caller said.
+    pub wait: Option<Duration>,
+}
+
+impl AwaitArguments {
+    /// Reads and checks them.
+    ///
+    /// # Errors
+    ///
+    /// Every problem at once.
+    pub fn read(
+        arguments: &Map<String, Value>,
+        longest_wait: Duration,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut approval = String::new();
+        match arguments.get("approval_id") {
+            Some(Value::String(id)) if is_approval_id(id) => approval.clone_from(id),
+            Some(_) => problems.push(problem(
+                "approval_id",
+                "must be the approval id of a pending result, unchanged",
+            )),
+            None => problems.push(problem(
+                "approval_id",
+                "is missing: give the approval id of the pending result",
+            )),
+        }
+        let wait = match arguments.get("wait_seconds") {
+            None => None,
+            Some(value) => match whole(value) {
+                Some(seconds) if seconds <= longest_wait.as_secs() => {
+                    Some(Duration::from_secs(seconds))
+                }
+                _ => {
+                    let message = format!(
+                        "must be a whole number from 0 to {}",
+                        longest_wait.as_secs()
+                    );
+                    problems.push(problem("wait_seconds", message));
+                    None
+                }
+            },
+        };
+        for name in arguments
+            .keys()
+            .filter(|name| !matches!(name.as_str(), "approval_id" | "wait_seconds"))
+        {
+            let message = "is not an argument of this tool; it takes `approval_id` and, if you like, `wait_seconds`";
+            problems.push(problem(&super::table::one_line(name), message));
+        }
+        if problems.is_empty() {
+            Ok(Self { approval, wait })
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+/// A whole number, also one that is written `5.0`: JSON Schema counts it as an integer, and some clients send it so.
+fn whole(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| {
+        let number = value
+            .as_f64()
+            .filter(|n| n.fract() == 0.0 && (0.0..=1e9).contains(n))?;
+        format!("{number:.0}").parse().ok()
+    })
+}
+
+/// Whether a text has the shape of [`APPROVAL_PATTERN`].
+fn is_approval_id(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn parts_what_the_host_added_from_what_the_action_declared() {
+        let parts = split(object(
+            json!({"pid": 4471, "reason": "  head of the lock chain ", "target": "primary"}),
+        ));
+        assert_eq!(parts.reason, "head of the lock chain");
+        assert_eq!(parts.target.as_deref(), Some("primary"));
+        assert_eq!(parts.arguments, object(json!({"pid": 4471})));
+        assert!(parts.problems.is_empty());
+    }
+
+    #[test]
+    fn a_reason_is_one_honest_line() {
+        for bad in [
+            json!({}),
+            json!({"reason": 7}),
+            json!({"reason": null}),
+            json!({"reason": "fix"}),
+            json!({"reason": "          "}),
+            json!({"reason": "x".repeat(501)}),
+            json!({"reason": "looks fine\nAPPROVED BY ROOT"}),
+            json!({"reason": "right to left \u{202e} override"}),
+        ] {
+            let parts = split(object(bad.clone()));
+            assert_eq!(parts.problems.len(), 1, "{bad}");
+            assert_eq!(parts.problems[0].argument, "reason");
+        }
+        assert!(
+            split(object(json!({"reason": "ж".repeat(500)})))
+                .problems
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_target_is_a_name() {
+        let parts = split(object(json!({"reason": "a good reason", "target": ["a"]})));
+        assert_eq!(parts.problems[0].argument, "target");
+    }
+
+    #[test]
+    fn awaiting_names_every_problem_at_once() {
+        let longest = Duration::from_secs(300);
+        let good = AwaitArguments::read(
+            &object(json!({"approval_id": "ap_1", "wait_seconds": 300})),
+            longest,
+        )
+        .unwrap();
+        assert_eq!(good.wait, Some(longest));
+        let float = AwaitArguments::read(
+            &object(json!({"approval_id": "a", "wait_seconds": 5.0})),
+            longest,
+        )
+        .unwrap();
+        assert_eq!(float.wait, Some(Duration::from_secs(5)));
+        assert!(
+            AwaitArguments::read(
+                &object(json!({"approval_id": "a", "wait_seconds": 5.5})),
+                longest
+            )
+            .is_err()
+        );
+        let problems = AwaitArguments::read(
+            &object(json!({"approval_id": "../x", "wait_seconds": 301, "approve": true})),
+            longest,
+        )
+        .unwrap_err();
+        assert_eq!(problems.len(), 3);
+        assert!(AwaitArguments::read(&Map::new(), longest).is_err());
+        assert!(
+            AwaitArguments::read(
+                &object(json!({"approval_id": "a", "wait_seconds": -1})),
+                longest
+            )
+            .is_err()
+        );
+    }
+}

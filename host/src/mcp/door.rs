@@ -1,0 +1,52 @@
+//! What the agents' door needs of the gate, as a trait, so that the server can be tested without one and the gate need
+//! not know that MCP exists.
+
+use std::future::Future;
+
+use crate::{
+    error::{Code, Problem, Refusal},
+    gate::call::{Answer, Call, Hold, OfferedAction, Principal, Refused},
+};
+
+/// Keeps the gate: offers actions, takes calls, and takes up held ones.
+///
+/// Implementations must carry a call to its recorded end once it has begun, whatever becomes of the client: the server
+/// never drops the futures it gets from here, it only cancels [`Hold::cancel`].
+pub trait Gatekeeper: Send + Sync + 'static {
+    /// The actions that this principal may call, in any order. What policy denies it is left out.
+    fn tools(&self, principal: &Principal) -> Vec<OfferedAction>;
+
+    /// Takes one call through the gate.
+    fn call(
+        &self,
+        principal: &Principal,
+        call: Call,
+        hold: Hold,
+    ) -> impl Future<Output = Result<Answer, Refused>> + Send;
+
+    /// Goes on waiting for a held call of this principal, and answers as [`Gatekeeper::call`] would.
+    fn await_approval(
+        &self,
+        principal: &Principal,
+        approval: &str,
+        hold: Hold,
+    ) -> impl Future<Output = Result<Answer, Refused>> + Send;
+
+    /// Refuses a call that the door itself could not make out: its reason or its target is missing or malformed. `call`
+    /// holds what could be read, so that an implementation can add the problems it sees in the arguments and put the
+    /// refusal on the record. It must not run anything.
+    fn refuse(
+        &self,
+        principal: &Principal,
+        call: Call,
+        problems: Vec<Problem>,
+    ) -> impl Future<Output = Refused> + Send {
+        let _ = principal;
+        let message = format!("the call of `{}` is malformed", call.action);
+        let refusal = Refusal::new(Code::InvalidArguments, message).with_problems(problems);
+        std::future::ready(Refused {
+            run: String::new(),
+            refusal,
+        })
+    }
+}

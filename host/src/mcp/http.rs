@@ -1,0 +1,214 @@
+//! MCP over streamable HTTP. A request goes through here in this order: who calls (bearer token), whose session it names,
+//! how long its body is and whether it is strict JSON; then `Host` and `Origin` are checked and the message is served.
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use futures_util::StreamExt;
+use rmcp::transport::{
+    StreamableHttpServerConfig, StreamableHttpService,
+    streamable_http_server::session::local::LocalSessionManager,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    door::Gatekeeper,
+    listen,
+    server::Server,
+    sessions::{SESSION_HEADER, Sessions},
+    stdio::LAST_CALLS,
+    strict_json::{self, MessageError},
+    token::Agents,
+};
+use crate::gate::call::Principal;
+
+/// Where MCP is served.
+pub const PATH: &str = "/mcp";
+/// Values of `Host` that are answered without being configured.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+/// For a request's body, which comes in one piece from every real client.
+const BODY_TIME: Duration = Duration::from_secs(10);
+/// How long calls go on by themselves after the server was told to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What an operator sets of this transport.
+#[derive(Clone, Debug, Default)]
+pub struct HttpSettings {
+    /// Values of `Host` that are answered beside loopback ones.
+    pub allowed_hosts: Vec<String>,
+    /// Values of `Origin` that are answered; a request without one passes, one with any other does not.
+    pub allowed_origins: Vec<String>,
+    /// Who may call.
+    pub agents: Agents,
+}
+
+/// What the requests share.
+struct Shared<G> {
+    agents: Agents,
+    sessions: Sessions,
+    service: StreamableHttpService<Server<G>, LocalSessionManager>,
+    max_body: usize,
+}
+
+/// Serves until `stop` is cancelled; then accepts nothing new, lets calls finish for a moment, cancels the rest and waits
+/// for their recorded end.
+pub async fn serve<G: Gatekeeper>(
+    listener: TcpListener,
+    server: Server<G>,
+    settings: HttpSettings,
+    stop: CancellationToken,
+) {
+    let cut = CancellationToken::new();
+    let calls = server.calls().clone();
+    let router = router(server, settings, cut.clone());
+    let connections = listen::accept(listener, router, stop).await;
+    calls.idle(GRACE).await;
+    cut.cancel();
+    if !calls.idle(LAST_CALLS).await {
+        tracing::warn!("calls of agents were still under way at the end");
+    }
+    connections.finish(GRACE).await;
+}
+
+/// The routes: [`PATH`] and `/healthz`. Cancelling `cut` ends sessions, streams and running calls.
+pub fn router<G: Gatekeeper>(
+    server: Server<G>,
+    settings: HttpSettings,
+    cut: CancellationToken,
+) -> Router {
+    let sessions = Sessions::default();
+    let max_body = server.settings().max_message;
+    let hosts = LOOPBACK
+        .into_iter()
+        .map(str::to_owned)
+        .chain(settings.allowed_hosts);
+    let config = StreamableHttpServerConfig::default()
+        .with_allowed_hosts(hosts)
+        .with_allowed_origins(settings.allowed_origins)
+        .enforce_origin_validation()
+        .with_max_request_body_bytes(max_body)
+        .with_cancellation_token(cut);
+    let service = StreamableHttpService::new(
+        move || Ok::<_, io::Error>(server.clone()),
+        sessions.manager(),
+        config,
+    );
+    let shared = Arc::new(Shared {
+        agents: settings.agents,
+        sessions,
+        service,
+        max_body,
+    });
+    // Whatever is not `/healthz` asks for a token first, so that a stranger can't even tell which paths exist.
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .fallback(answer::<G>)
+        .with_state(shared)
+}
+
+async fn answer<G: Gatekeeper>(
+    State(shared): State<Arc<Shared<G>>>,
+    mut request: Request<Body>,
+) -> Response {
+    let Some(principal) = shared.agents.recognise(request.headers()).cloned() else {
+        let mut response =
+            (StatusCode::UNAUTHORIZED, "present a valid agent token\n").into_response();
+        response.headers_mut().insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"lockgate\""),
+        );
+        return response;
+    };
+    // What comes after this may log requests.
+    request.headers_mut().remove(header::AUTHORIZATION);
+    if request.uri().path() != PATH {
+        return (
+            StatusCode::NOT_FOUND,
+            format!("nothing is here; MCP is at {PATH}\n"),
+        )
+            .into_response();
+    }
+    if !names_own_session(&shared.sessions, request.headers(), &principal) {
+        // The answer for a session that has ended, since that is all a stranger may learn.
+        return (StatusCode::NOT_FOUND, "session not found\n").into_response();
+    }
+    let agent = principal.agent.clone();
+    request.extensions_mut().insert(Arc::new(principal));
+    if request.method() == Method::POST {
+        request = match with_strict_body(request, shared.max_body).await {
+            Ok(request) => request,
+            Err(response) => return response,
+        };
+    }
+    let response = shared.service.handle(request).await;
+    if let Some(session) = response
+        .headers()
+        .get(SESSION_HEADER)
+        .and_then(|id| id.to_str().ok())
+    {
+        shared.sessions.opened(session, &agent).await;
+    }
+    response.map(Body::new)
+}
+
+/// True without a session, and for exactly one that this agent opened.
+fn names_own_session(sessions: &Sessions, headers: &HeaderMap, principal: &Principal) -> bool {
+    let mut named = headers.get_all(SESSION_HEADER).iter();
+    match (named.next(), named.next()) {
+        (None, _) => true,
+        (Some(id), None) => id
+            .to_str()
+            .is_ok_and(|id| sessions.is_owner(id, &principal.agent)),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// Reads the body, bounded in length and time, and refuses it unless it is one message in strict JSON.
+async fn with_strict_body(request: Request<Body>, limit: usize) -> Result<Request<Body>, Response> {
+    let (parts, body) = request.into_parts();
+    let reading = tokio::time::timeout(BODY_TIME, read(body, limit));
+    let bytes = match reading.await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(None)) => {
+            return Err((StatusCode::BAD_REQUEST, "the body ended early\n").into_response());
+        }
+        Ok(Err(Some(error))) => return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, &error)),
+        Err(_) => {
+            return Err((
+                StatusCode::REQUEST_TIMEOUT,
+                "the body did not come in time\n",
+            )
+                .into_response());
+        }
+    };
+    match strict_json::message(&bytes) {
+        Ok(_) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Err(error) => Err(refused(StatusCode::BAD_REQUEST, &error)),
+    }
+}
+
+async fn read(body: Body, limit: usize) -> Result<Bytes, Option<MessageError>> {
+    let mut pieces = body.into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| None)?;
+        if bytes.len() + piece.len() > limit {
+            return Err(Some(MessageError::TooLong { limit }));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes.into())
+}
+
+fn refused(status: StatusCode, error: &MessageError) -> Response {
+    let json = serde_json::to_vec(&error.to_response()).unwrap_or_default();
+    (status, [(header::CONTENT_TYPE, "application/json")], json).into_response()
+}

@@ -1,0 +1,102 @@
+//! Accepts HTTP/1.1 connections for a router: a bounded number, none that dawdles over its headers, and all of them
+//! finished in order at the end.
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Connections at once. Each costs two buffers; beyond these, clients wait in the kernel's queue.
+const CONNECTIONS: usize = 512;
+/// From a connection, or the last answer on it, to the next complete header: longer ones are held open to no purpose.
+const HEADER_TIME: Duration = Duration::from_secs(15);
+/// Fields of a request's header; clients send a dozen.
+const HEADER_FIELDS: usize = 64;
+/// Bytes of a request's header, and of what is read ahead.
+const BUFFER: usize = 32 * 1024;
+/// Pause after an error of `accept`, which is mostly one of file descriptors that others must give back.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The connections that are open after accepting has ended.
+#[derive(Debug)]
+pub struct Connections {
+    open: JoinSet<()>,
+    finish: CancellationToken,
+}
+
+impl Connections {
+    /// Lets each connection finish the answer it is giving, then closes it; what is open after `limit` is cut.
+    pub async fn finish(mut self, limit: Duration) {
+        self.finish.cancel();
+        let all = async { while self.open.join_next().await.is_some() {} };
+        if tokio::time::timeout(limit, all).await.is_err() {
+            self.open.shutdown().await;
+        }
+    }
+}
+
+/// Accepts connections until `stop` is cancelled.
+pub async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) -> Connections {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = Connections {
+        open: JoinSet::new(),
+        finish: CancellationToken::new(),
+    };
+    loop {
+        let next = async {
+            // The semaphore is never closed; were it, accepting would end here for good.
+            let place = Arc::clone(&room)
+                .acquire_owned()
+                .await
+                .map_err(io::Error::other)?;
+            Ok::<_, io::Error>((place, listener.accept().await?.0))
+        };
+        tokio::select! {
+            () = stop.cancelled() => return connections,
+            Some(_) = connections.open.join_next() => {}
+            next = next => match next {
+                Ok((place, stream)) => {
+                    let (router, finish) = (router.clone(), connections.finish.clone());
+                    connections.open.spawn(async move {
+                        serve(stream, router, finish).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, router: Router, finish: CancellationToken) {
+    let _ = stream.set_nodelay(true);
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_headers(HEADER_FIELDS)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = std::pin::pin!(connection);
+    let end = tokio::select! {
+        end = connection.as_mut() => end,
+        () = finish.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = end {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

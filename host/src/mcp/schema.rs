@@ -1,0 +1,385 @@
+//! JSON Schemas (draft 2020-12) of tools: of an action's arguments, from its declared parameters and what the host adds,
+//! and of every answer.
+
+use serde_json::{Map, Value, json};
+
+use super::arguments::{APPROVAL_PATTERN, LONGEST_REASON, SHORTEST_REASON};
+use crate::{
+    gate::call::{OfferedAction, TargetOffer},
+    pack::manifest::{IDENTIFIER_PATTERN, Param, ParamKind},
+    statement::Role,
+    value::Value as PackValue,
+};
+
+/// A schema is an object.
+pub type Schema = Map<String, Value>;
+
+/// What a call of this action takes.
+#[must_use]
+pub fn input(action: &OfferedAction) -> Schema {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for param in &action.params {
+        properties.insert(param.name.clone(), Value::Object(param_schema(param)));
+        if param.required && param.default == PackValue::Null {
+            required.push(Value::from(param.name.as_str()));
+        }
+    }
+    // The host's own come last and win: no pack may word them.
+    if action.targets.len() > 1 {
+        properties.insert("target".to_owned(), target_schema(&action.targets));
+        required.push(Value::from("target"));
+    }
+    properties.insert("reason".to_owned(), reason_schema());
+    required.push(Value::from("reason"));
+
+    let mut schema = object(properties, required);
+    let examples: Vec<Value> = action
+        .examples
+        .iter()
+        .filter_map(|example| example_call(action, example))
+        .collect();
+    if !examples.is_empty() {
+        schema.insert("examples".to_owned(), Value::Array(examples));
+    }
+    schema
+}
+
+/// What `lockgate.await_approval` takes.
+#[must_use]
+pub fn await_input(hold_wait: std::time::Duration, longest_wait: std::time::Duration) -> Schema {
+    let mut properties = Map::new();
+    properties.insert(
+        "approval_id".to_owned(),
+        json!({
+            "type": "string",
+            "pattern": APPROVAL_PATTERN,
+            "description": "The approval id of the pending result, unchanged.",
+        }),
+    );
+    properties.insert(
+        "wait_seconds".to_owned(),
+        json!({
+            "type": "integer",
+            "minimum": 0,
+            "maximum": longest_wait.as_secs(),
+            "default": hold_wait.as_secs(),
+            "description": "How long to wait for the decision. 0 asks only how things stand.",
+        }),
+    );
+    object(properties, vec![Value::from("approval_id")])
+}
+
+/// What every tool answers. One shape for all, refusals too, because some clients check those as well.
+#[must_use]
+pub fn output() -> Schema {
+    let text = || json!({"type": "string"});
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "status": {"enum": ["done", "pending", "refused"]},
+            "run_id": text(),
+            "action": text(),
+            "target": text(),
+            "summary": text(),
+            "tables": {"type": "array", "items": {
+                "type": "object",
+                "properties": {
+                    "title": text(),
+                    "columns": {"type": "array", "items": {"type": "object"}},
+                    "rows": {"type": "array", "items": {"type": "array"}},
+                },
+                "required": ["title", "columns", "rows"],
+            }},
+            "notices": {"type": "array", "items": text()},
+            "findings": {"type": "array", "items": {"type": "object"}},
+            "suggestion": {"type": "object"},
+            "approval_id": text(),
+            "approved_by": text(),
+            "digest": text(),
+            "expires_at": text(),
+            "next": {"type": "object"},
+            "record_degraded": {"type": "boolean"},
+            "code": text(),
+            "message": text(),
+            "remedy": text(),
+            "problems": {"type": "array", "items": {
+                "type": "object",
+                "properties": {"argument": text(), "message": text()},
+                "required": ["argument", "message"],
+            }},
+        },
+        "required": ["status"],
+    });
+    match schema {
+        Value::Object(schema) => schema,
+        _ => Map::new(),
+    }
+}
+
+fn object(properties: Map<String, Value>, required: Vec<Value>) -> Schema {
+    let mut schema = Map::new();
+    schema.insert("type".to_owned(), Value::from("object"));
+    schema.insert("properties".to_owned(), Value::Object(properties));
+    schema.insert("required".to_owned(), Value::Array(required));
+    schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+    schema
+}
+
+fn param_schema(param: &Param) -> Schema {
+    let mut schema = Map::new();
+    let mut description = param.description.clone();
+    let mut set = |key: &str, value: Value| {
+        schema.insert(key.to_owned(), value);
+    };
+    match &param.kind {
+        ParamKind::Boolean => set("type", "boolean".into()),
+        ParamKind::Integer { min, max } => {
+            set("type", "integer".into());
+            set("minimum", (*min).into());
+            set("maximum", (*max).into());
+        }
+        ParamKind::Number { min, max } => {
+            set("type", "number".into());
+            set("minimum", (*min).into());
+            set("maximum", (*max).into());
+        }
+        ParamKind::Text {
+            max_length,
+            pattern,
+        } => {
+            set("type", "string".into());
+            set("maxLength", (*max_length).into());
+            match portable_pattern(pattern) {
+                Some(pattern) => set("pattern", pattern.into()),
+                // A client's regex engine would refuse the whole schema, so only people and models get to read it.
+                None => {
+                    description.push_str(" The whole text must match the regular expression ");
+                    description.push_str(pattern);
+                }
+            }
+        }
+        ParamKind::Identifier => {
+            set("type", "string".into());
+            set("maxLength", 63.into());
+            set("pattern", IDENTIFIER_PATTERN.into());
+        }
+        ParamKind::Choice { options } => {
+            set("type", "string".into());
+            set("enum", options.clone().into());
+        }
+    }
+    if param.default != PackValue::Null {
+        set("default", param.default.to_json());
+    }
+    set("description", description.into());
+    schema
+}
+
+/// A pattern as ECMA-262 reads it, which is what JSON Schema means, anchored as a whole; or none where the two dialects
+/// part (inline flags, named groups, POSIX classes, class arithmetic, `\A`, `\z` and the like).
+fn portable_pattern(pattern: &str) -> Option<String> {
+    let foreign = [
+        "(?", "[[", "[:", "&&", "--", "~~", "\\A", "\\z", "\\Z", "\\p", "\\P", "\\x", "\\u", "\\U",
+        "\\a", "\\<", "\\>",
+    ];
+    if foreign
+        .iter()
+        .any(|part| pattern.replace("(?:", "(").contains(part))
+    {
+        return None;
+    }
+    let ends_anchored = pattern.ends_with('$') && {
+        let escapes = pattern
+            .trim_end_matches('$')
+            .bytes()
+            .rev()
+            .take_while(|byte| *byte == b'\\')
+            .count();
+        escapes.is_multiple_of(2)
+    };
+    if pattern.starts_with('^') && ends_anchored && !pattern.contains('|') {
+        Some(pattern.to_owned())
+    } else {
+        Some(format!("^(?:{pattern})$"))
+    }
+}
+
+fn reason_schema() -> Value {
+    json!({
+        "type": "string",
+        "minLength": SHORTEST_REASON,
+        "maxLength": LONGEST_REASON,
+        "description": "Why this call, now, in one line: what you saw and what you expect of it. It is recorded, and for \
+            a held call it is what the approver reads before deciding. For example: crashed migrate-svc left an idle \
+            FOR UPDATE transaction blocking 30 writers.",
+    })
+}
+
+fn target_schema(targets: &[TargetOffer]) -> Value {
+    let names: Vec<Value> = targets
+        .iter()
+        .map(|target| Value::from(target.name.as_str()))
+        .collect();
+    let listed: Vec<String> = targets
+        .iter()
+        .map(|target| format!("{}{}", target.name, role_note(target.role)))
+        .collect();
+    json!({
+        "type": "string",
+        "enum": names,
+        "description": format!("Which server: {}.", listed.join(", ")),
+    })
+}
+
+fn role_note(role: Role) -> &'static str {
+    match role {
+        Role::Any => "",
+        Role::Primary => " (primary)",
+        Role::Standby => " (standby)",
+    }
+}
+
+/// A declared example as a whole call: its arguments, its situation as the reason, and the first target if one is needed.
+fn example_call(action: &OfferedAction, example: &crate::pack::manifest::Example) -> Option<Value> {
+    let Ok(Value::Object(mut call)) = serde_json::from_str::<Value>(&example.arguments) else {
+        return None;
+    };
+    if let [first, _, ..] = action.targets.as_slice() {
+        call.insert("target".to_owned(), Value::from(first.name.as_str()));
+    }
+    let length = example.situation.chars().count();
+    if !(SHORTEST_REASON..=LONGEST_REASON).contains(&length) {
+        return None;
+    }
+    call.insert("reason".to_owned(), Value::from(example.situation.as_str()));
+    Some(Value::Object(call))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::mcp::tool::tests::{offered, param};
+
+    #[test]
+    fn carries_bounds_patterns_defaults_and_choices() {
+        let mut action = offered("postgres.kill_idle");
+        action.params = vec![
+            param(
+                "older_than_seconds",
+                ParamKind::Integer {
+                    min: 60,
+                    max: 86_400,
+                },
+            ),
+            param("ratio", ParamKind::Number { min: 0.5, max: 1.0 }),
+            param("schema", ParamKind::Identifier),
+            param(
+                "name",
+                ParamKind::Text {
+                    max_length: 10,
+                    pattern: "[a-z]+|[0-9]+".into(),
+                },
+            ),
+            param(
+                "kind",
+                ParamKind::Choice {
+                    options: vec!["a".into(), "b".into()],
+                },
+            ),
+            param("verbose", ParamKind::Boolean),
+        ];
+        action.params[5].required = false;
+        action.params[5].default = PackValue::Boolean(false);
+        let schema = Value::Object(input(&action));
+        let of = |name: &str| &schema["properties"][name];
+        assert_eq!(of("older_than_seconds")["minimum"], 60);
+        assert_eq!(of("older_than_seconds")["maximum"], 86_400);
+        assert_eq!(of("ratio")["minimum"], 0.5);
+        assert_eq!(of("schema")["pattern"], IDENTIFIER_PATTERN);
+        assert_eq!(of("name")["pattern"], "^(?:[a-z]+|[0-9]+)$");
+        assert_eq!(of("name")["maxLength"], 10);
+        assert_eq!(of("kind")["enum"], json!(["a", "b"]));
+        assert_eq!(of("verbose")["default"], false);
+        assert_eq!(schema["additionalProperties"], false);
+        assert_eq!(
+            schema["required"],
+            json!([
+                "older_than_seconds",
+                "ratio",
+                "schema",
+                "name",
+                "kind",
+                "reason"
+            ])
+        );
+        assert_eq!(of("reason")["minLength"], 8);
+        assert!(of("target").is_null());
+    }
+
+    #[test]
+    fn asks_for_a_target_only_where_there_are_several() {
+        let mut action = offered("postgres.uptime");
+        action.targets.push(TargetOffer {
+            name: "replica1".into(),
+            role: Role::Standby,
+        });
+        let schema = Value::Object(input(&action));
+        assert_eq!(
+            schema["properties"]["target"]["enum"],
+            json!(["primary", "replica1"])
+        );
+        assert_eq!(schema["required"], json!(["target", "reason"]));
+        let description = schema["properties"]["target"]["description"]
+            .as_str()
+            .unwrap();
+        assert!(description.contains("replica1 (standby)"), "{description}");
+    }
+
+    #[test]
+    fn a_pack_cannot_word_the_reason() {
+        let mut action = offered("evil.act");
+        action.params = vec![param("reason", ParamKind::Boolean)];
+        let schema = Value::Object(input(&action));
+        assert_eq!(schema["properties"]["reason"]["type"], "string");
+    }
+
+    #[test]
+    fn examples_are_whole_calls() {
+        let mut action = offered("postgres.terminate_backend");
+        action.examples = vec![
+            crate::pack::manifest::Example {
+                situation: "a dead migration holds a lock".into(),
+                arguments: r#"{"pid":4471}"#.into(),
+            },
+            crate::pack::manifest::Example {
+                situation: "broken".into(),
+                arguments: "{".into(),
+            },
+        ];
+        let schema = Value::Object(input(&action));
+        assert_eq!(
+            schema["examples"],
+            json!([{"pid": 4471, "reason": "a dead migration holds a lock"}])
+        );
+    }
+
+    #[test]
+    fn only_patterns_that_every_client_reads_are_offered() {
+        assert_eq!(portable_pattern("^[a-z]{1,8}$").unwrap(), "^[a-z]{1,8}$");
+        assert_eq!(portable_pattern("^a|b$").unwrap(), "^(?:^a|b$)$");
+        assert_eq!(portable_pattern(r"^a\$").unwrap(), r"^(?:^a\$)$");
+        assert_eq!(portable_pattern("(?:ab)+").unwrap(), "^(?:(?:ab)+)$");
+        for foreign in [
+            "(?i)abc",
+            r"\Aabc\z",
+            "[[:alpha:]]",
+            "(?P<x>a)",
+            r"\p{L}+",
+            "[a-z&&[^b]]",
+        ] {
+            assert_eq!(portable_pattern(foreign), None, "{foreign}");
+        }
+    }
+}

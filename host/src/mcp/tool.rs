@@ -1,0 +1,253 @@
+//! Actions as MCP tools: their names towards clients, what is said of them, and the hints a client may show.
+
+use std::{borrow::Cow, sync::Arc};
+
+use rmcp::model::{MetaObject, Tool, ToolAnnotations};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{McpSettings, schema};
+use crate::{gate::call::OfferedAction, pack::manifest::Risk, statement::Role};
+
+/// The tool that takes up a held call.
+pub const AWAIT_APPROVAL: &str = "lockgate.await_approval";
+
+/// What stands between pack and action in a tool's name. Dots are legal in MCP; some clients refuse or rewrite them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Separator {
+    /// `postgres.uptime`
+    #[default]
+    #[serde(rename = ".")]
+    Dot,
+    /// `postgres_uptime`
+    #[serde(rename = "_")]
+    Underscore,
+    /// `postgres-uptime`
+    #[serde(rename = "-")]
+    Dash,
+}
+
+impl Separator {
+    /// An action's name as clients see it.
+    #[must_use]
+    pub fn outward<'a>(self, action: &'a str) -> Cow<'a, str> {
+        match self {
+            Self::Dot => Cow::Borrowed(action),
+            Self::Underscore => Cow::Owned(action.replacen('.', "_", 1)),
+            Self::Dash => Cow::Owned(action.replacen('.', "-", 1)),
+        }
+    }
+
+    /// The action that a client means. The dotted name is always understood, since results and texts use it.
+    #[must_use]
+    pub fn inward<'a>(
+        self,
+        called: &'a str,
+        offered: impl FnOnce() -> Vec<OfferedAction>,
+    ) -> Cow<'a, str> {
+        if self == Self::Dot || called.contains('.') {
+            return Cow::Borrowed(called);
+        }
+        if called == self.outward(AWAIT_APPROVAL) {
+            return Cow::Borrowed(AWAIT_APPROVAL);
+        }
+        offered()
+            .into_iter()
+            .find(|action| self.outward(&action.name) == called)
+            .map_or(Cow::Borrowed(called), |action| Cow::Owned(action.name))
+    }
+}
+
+/// Every tool of one principal, by name; the order is the same on every page and every call.
+#[must_use]
+pub fn all(offered: &[OfferedAction], settings: &McpSettings) -> Vec<Tool> {
+    let output = Arc::new(schema::output());
+    let mut tools: Vec<Tool> = offered
+        .iter()
+        .map(|action| of_action(action, settings, Arc::clone(&output)))
+        .collect();
+    tools.push(await_approval(settings, output));
+    tools.sort_by(|a, b| a.name.cmp(&b.name));
+    tools
+}
+
+fn of_action(action: &OfferedAction, settings: &McpSettings, output: Arc<schema::Schema>) -> Tool {
+    let name = settings.separator.outward(&action.name).into_owned();
+    let mut tool = Tool::new(name, describe(action), Arc::new(schema::input(action)))
+        .with_title(action.title.clone())
+        .with_raw_output_schema(output)
+        .with_annotations(
+            ToolAnnotations::with_title(action.title.clone())
+                .read_only(action.reads_only)
+                .destructive(!action.reads_only && action.risk >= Risk::High)
+                .idempotent(action.reads_only || action.idempotent)
+                .open_world(false),
+        );
+    let mut meta = Map::new();
+    meta.insert(
+        "lockgate/risk".to_owned(),
+        Value::from(action.risk.as_str()),
+    );
+    meta.insert("lockgate/held".to_owned(), Value::from(action.held));
+    tool.meta = Some(MetaObject::from(meta));
+    tool
+}
+
+fn await_approval(settings: &McpSettings, output: Arc<schema::Schema>) -> Tool {
+    let name = settings.separator.outward(AWAIT_APPROVAL).into_owned();
+    let description = "Takes up a call that is held for a person's approval: waits for the decision, and once it is \
+        approved answers with the call's own result. Give the approval id of the pending result. It decides nothing, \
+        runs the held call at most once, and may be called again as often as the answer is pending.";
+    let title = "Wait for an approval";
+    Tool::new(
+        name,
+        description,
+        Arc::new(schema::await_input(
+            settings.hold_wait,
+            settings.longest_wait,
+        )),
+    )
+    .with_title(title)
+    .with_raw_output_schema(output)
+    .with_annotations(
+        // It lets an approved act happen, so it does not claim to be a read.
+        ToolAnnotations::with_title(title)
+            .read_only(false)
+            .destructive(false)
+            .idempotent(true)
+            .open_world(false),
+    )
+}
+
+fn describe(action: &OfferedAction) -> String {
+    let mut text = action.description.trim().to_owned();
+    let mut add = |sentence: &str| {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(sentence);
+    };
+    if !action.side_effects.trim().is_empty() {
+        add(&format!(
+            "Side effects: {}",
+            with_period(&action.side_effects)
+        ));
+    }
+    add(&format!("Risk: {}.", action.risk.as_str()));
+    if action.held {
+        add("A person must approve each call before it runs.");
+    }
+    if !action.works_on_standby
+        && action
+            .targets
+            .iter()
+            .any(|target| target.role == Role::Standby)
+    {
+        add("Does not work on a standby.");
+    }
+    if let Some(example) = action.examples.first() {
+        add(&format!("Use it when: {}", with_period(&example.situation)));
+    }
+    text
+}
+
+fn with_period(sentence: &str) -> Cow<'_, str> {
+    let sentence = sentence.trim();
+    if sentence.ends_with(['.', '!', '?']) {
+        Cow::Borrowed(sentence)
+    } else {
+        Cow::Owned(format!("{sentence}."))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::{
+        gate::call::TargetOffer,
+        pack::manifest::{Param, ParamKind},
+        value::Value as PackValue,
+    };
+
+    pub(crate) fn offered(name: &str) -> OfferedAction {
+        OfferedAction {
+            name: name.into(),
+            title: "A title".into(),
+            description: "What it does.".into(),
+            risk: Risk::Low,
+            params: Vec::new(),
+            side_effects: String::new(),
+            works_on_standby: true,
+            idempotent: true,
+            reads_only: true,
+            held: false,
+            examples: Vec::new(),
+            targets: vec![TargetOffer {
+                name: "primary".into(),
+                role: Role::Primary,
+            }],
+        }
+    }
+
+    pub(crate) fn param(name: &str, kind: ParamKind) -> Param {
+        Param {
+            name: name.into(),
+            description: "About it.".into(),
+            kind,
+            required: true,
+            default: PackValue::Null,
+        }
+    }
+
+    #[test]
+    fn a_held_act_says_so() {
+        let mut action = offered("postgres.terminate_backend");
+        action.risk = Risk::High;
+        action.held = true;
+        action.reads_only = false;
+        action.idempotent = false;
+        action.side_effects = "closes one connection".into();
+        let tools = all(&[action], &McpSettings::default());
+        let tool = tools
+            .iter()
+            .find(|tool| tool.name == "postgres.terminate_backend")
+            .unwrap();
+        let hints = tool.annotations.as_ref().unwrap();
+        assert_eq!(
+            (
+                hints.read_only_hint,
+                hints.destructive_hint,
+                hints.idempotent_hint,
+                hints.open_world_hint
+            ),
+            (Some(false), Some(true), Some(false), Some(false))
+        );
+        assert_eq!(
+            tool.description.as_deref().unwrap(),
+            "What it does. Side effects: closes one connection. Risk: high. A person must approve each call before it runs."
+        );
+        assert_eq!(tools[0].name, AWAIT_APPROVAL);
+    }
+
+    #[test]
+    fn names_survive_the_way_out_and_in() {
+        let list = || vec![offered("postgres.is_in_recovery"), offered("my-pack.act")];
+        for separator in [Separator::Dot, Separator::Underscore, Separator::Dash] {
+            for action in list() {
+                let outward = separator.outward(&action.name);
+                assert_eq!(separator.inward(&outward, list), action.name);
+                assert_eq!(separator.inward(&action.name, list), action.name);
+            }
+            assert_eq!(
+                separator.inward(&separator.outward(AWAIT_APPROVAL), list),
+                AWAIT_APPROVAL
+            );
+        }
+        assert_eq!(
+            Separator::Underscore.outward("postgres.is_in_recovery"),
+            "postgres_is_in_recovery"
+        );
+        assert_eq!(Separator::Underscore.inward("nonsense", list), "nonsense");
+    }
+}
