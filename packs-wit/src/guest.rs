@@ -55,12 +55,7 @@ pub fn preview(pack: &'static Pack, action: &str, arguments: &[Value]) -> Result
 }
 
 /// `run`
-pub fn run(
-    pack: &'static Pack,
-    action: &str,
-    arguments: &[Value],
-    pins: &[wit::Pin],
-) -> Result<wit::Outcome, Failure> {
+pub fn run(pack: &'static Pack, action: &str, arguments: &[Value], pins: &[wit::Pin]) -> Result<wit::Outcome, Failure> {
     run_on(&Host, pack, action, arguments, pins).map(lower_outcome)
 }
 

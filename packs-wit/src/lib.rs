@@ -66,7 +66,7 @@ macro_rules! export {
                 }
             }
 
-            $crate::bindings::export_actions!(Component with_types_in $crate::bindings);
+    $crate::bindings::export_actions!(Component with_types_in $crate::bindings);
         };
     };
 }

@@ -191,16 +191,7 @@ pub struct Statement {
 
 impl Statement {
     const fn new(id: &'static str, mode: Mode) -> Self {
-        Self {
-            id,
-            mode,
-            inputs: &[],
-            columns: &[],
-            variants: &[],
-            max_rows: 200,
-            timeout_ms: 5_000,
-            must_match: false,
-        }
+        Self { id, mode, inputs: &[], columns: &[], variants: &[], max_rows: 200, timeout_ms: 5_000, must_match: false }
     }
 
     /// Runs in a `READ ONLY` transaction that is rolled back: one `SELECT`.

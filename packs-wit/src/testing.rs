@@ -58,12 +58,7 @@ impl Script {
     }
 
     /// Previews an action. Arguments by name; defaults are filled in.
-    pub fn preview(
-        &self,
-        pack: &'static Pack,
-        action: &str,
-        arguments: &[(&str, Value)],
-    ) -> Result<Evidence, Failure> {
+    pub fn preview(&self, pack: &'static Pack, action: &str, arguments: &[(&str, Value)]) -> Result<Evidence, Failure> {
         let declared = find(pack, action)?;
         let phase = Phase { script: self, allowed: declared.preview_statements.to_vec() };
         guest::preview_on(&phase, pack, action, &in_order(declared, arguments)?)

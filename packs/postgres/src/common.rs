@@ -59,13 +59,7 @@ pub(crate) fn report_sessions(
 }
 
 /// An outcome with one table, which says so if it was cut at the caller's limit, or else at the statement's own.
-pub(crate) fn listed(
-    call: &Call<'_>,
-    rows: Rows,
-    cap: i64,
-    title: &str,
-    words: impl FnOnce(u32) -> String,
-) -> Outcome {
+pub(crate) fn listed(call: &Call<'_>, rows: Rows, cap: i64, title: &str, words: impl FnOnce(u32) -> String) -> Outcome {
     let count = rows.count();
     let limit = call.integer("limit").unwrap_or(cap);
     let outcome = Outcome::new(words(count)).table(title, rows);
@@ -125,7 +119,13 @@ mod tests {
         for (seconds, text) in ages {
             assert_eq!(duration(seconds), text);
         }
-        let sizes = [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 kB"), (1_400_000_000, "1.3 GB"), (i64::MAX, "8388607 TB")];
+        let sizes = [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (1024, "1.0 kB"),
+            (1_400_000_000, "1.3 GB"),
+            (i64::MAX, "8388607 TB"),
+        ];
         for (bytes, text) in sizes {
             assert_eq!(size(bytes), text);
         }

@@ -20,7 +20,9 @@ use lockgate_pack::Pack;
 
 /// The pack.
 pub static PACK: Pack = Pack::new("postgres", env!("CARGO_PKG_VERSION"))
-    .summary("PostgreSQL on call: sessions, locks, replication, slow queries; cancel, terminate, analyze, vacuum, reindex")
+    .summary(
+        "PostgreSQL on call: sessions, locks, replication, slow queries; cancel, terminate, analyze, vacuum, reindex",
+    )
     .actions(&[
         &sessions::UPTIME,
         &sessions::CONNECTIONS,

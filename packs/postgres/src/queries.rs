@@ -4,7 +4,7 @@
 
 use lockgate_pack::{Action, Column, Input, Kind, Param, Statement, Variant};
 
-use crate::common::{LIMIT, MONITOR, SEES_OTHERS, counted, report_sessions};
+use crate::common::{LIMIT, SEES_OTHERS, counted, report_sessions};
 
 /// Times were split into planning and execution at 1.8; reads of blocks were split by kind of block at 1.11.
 macro_rules! slow {

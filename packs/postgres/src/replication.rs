@@ -68,7 +68,8 @@ static LAG_READ: Statement = Statement::read("replication_lag")
         Column::number("replay_lag_seconds"),
     ])
     .variants(&[
-        Variant::all(concat!(downstream!("pg_catalog.pg_current_wal_lsn()"), "\n ORDER BY 10 DESC NULLS FIRST, 2")).primary(),
+        Variant::all(concat!(downstream!("pg_catalog.pg_current_wal_lsn()"), "\n ORDER BY 10 DESC NULLS FIRST, 2"))
+            .primary(),
         // A standby knows its own delay, and may feed others. Caught up with what it received, it has no delay, however long
         // ago the primary's last commit was.
         Variant::all(concat!(
