@@ -1,1 +1,47 @@
-//! stub
+//! The stock PostgreSQL pack: what an on-call person does to a server first, as declared actions.
+//!
+//! One file for each subject, one fixed statement (or one for each range of servers) for each thing that is asked. Every
+//! object of the catalogs is written with its schema; every value is bound; nothing that a caller writes is ever parsed as SQL.
+//! Text of other people's queries is declared as such, so that the host removes its literals.
+//!
+//! What holds for all actions: instants are UTC to the microsecond, ages are whole seconds, sizes are bytes. Summaries hold
+//! numbers and words of this pack only; whatever came from the database stands in tables.
+
+mod activity;
+mod common;
+mod locks;
+mod maintenance;
+mod queries;
+mod replication;
+mod sessions;
+mod signals;
+
+use lockgate_pack::Pack;
+
+/// The pack.
+pub static PACK: Pack = Pack::new("postgres", env!("CARGO_PKG_VERSION"))
+    .summary(
+        "PostgreSQL on call: sessions, locks, replication, slow queries; cancel, terminate, analyze, vacuum, reindex",
+    )
+    .actions(&[
+        &sessions::UPTIME,
+        &sessions::CONNECTIONS,
+        &sessions::ACTIVITY_STATES,
+        &activity::ACTIVITY_DETAIL,
+        &activity::LONGEST_RUNNING_QUERIES,
+        &activity::IDLE_IN_TRANSACTION,
+        &activity::WAIT_EVENTS,
+        &locks::LOCK_BLOCKING_CHAINS,
+        &locks::LOCKS,
+        &replication::IS_IN_RECOVERY,
+        &replication::REPLICATION_LAG,
+        &queries::SLOW_QUERIES,
+        &signals::cancel::CANCEL_QUERY,
+        &signals::terminate::TERMINATE_BACKEND,
+        &signals::kill_idle::KILL_IDLE,
+        &maintenance::analyze::ANALYZE_TABLE,
+        &maintenance::vacuum::VACUUM_TABLE,
+        &maintenance::reindex::REINDEX_CONCURRENT,
+    ]);
+
+lockgate_pack::export!(PACK);

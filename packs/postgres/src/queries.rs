@@ -1,0 +1,79 @@
+//! Statistics of statements, out of the extension pg_stat_statements. Its columns follow the version of the extension as it
+//! was created in the database, not that of the server: after an upgrade of the server it stays as it was until somebody
+//! runs `ALTER EXTENSION … UPDATE`.
+
+use lockgate_pack::{Action, Column, Input, Kind, Param, Statement, Variant};
+
+use crate::common::{LIMIT, SEES_OTHERS, counted, report_sessions};
+
+/// Times were split into planning and execution at 1.8; reads of blocks were split by kind of block at 1.11.
+macro_rules! slow {
+    ($time:literal, $read:literal) => {
+        concat!(
+            "SELECT s.queryid::text AS query_id, r.rolname::text AS user_name, d.datname::text AS database, s.calls::int8 AS calls,
+       s.mean_",
+            $time,
+            "::float8 AS mean_ms, s.max_",
+            $time,
+            "::float8 AS max_ms, s.total_",
+            $time,
+            "::float8 AS total_ms,
+       s.rows::int8 AS rows, s.shared_blks_hit::int8 AS blocks_hit, s.shared_blks_read::int8 AS blocks_read,
+       s.",
+            $read,
+            "::float8 AS read_ms, s.query
+  FROM :\"extension_schema\".pg_stat_statements AS s
+  LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = s.userid
+  LEFT JOIN pg_catalog.pg_database AS d ON d.oid = s.dbid
+ WHERE s.calls >= $2::int8
+ ORDER BY s.mean_",
+            $time,
+            " DESC, s.queryid
+ LIMIT $1::int8"
+        )
+    };
+}
+
+const EXTENSION: &str = "pg_stat_statements";
+
+static SLOW_READ: Statement = Statement::read("slow_queries")
+    .inputs(&[Input::new("limit", Kind::Integer), Input::new("min_calls", Kind::Integer)])
+    .columns(&[
+        Column::text("query_id"),
+        Column::text("user_name"),
+        Column::text("database"),
+        Column::integer("calls"),
+        Column::number("mean_ms"),
+        Column::number("max_ms"),
+        Column::number("total_ms"),
+        Column::integer("rows"),
+        Column::integer("blocks_hit"),
+        Column::integer("blocks_read"),
+        Column::number("read_ms"),
+        Column::query("query"),
+    ])
+    .variants(&[
+        Variant::all(slow!("time", "blk_read_time")).extension(EXTENSION, "", "1.8"),
+        Variant::all(slow!("exec_time", "blk_read_time")).extension(EXTENSION, "1.8", "1.11"),
+        Variant::all(slow!("exec_time", "shared_blk_read_time")).extension(EXTENSION, "1.11", ""),
+    ]);
+
+pub(crate) static SLOW_QUERIES: Action = Action::read("slow_queries")
+    .title("Slow queries")
+    .description(
+        "Statements by mean execution time in milliseconds, the slowest first, as shapes without their values: from \
+         pg_stat_statements, over all databases, since its statistics were last reset. Needs that extension in the database \
+         that the target connects to.",
+    )
+    .params(&[LIMIT, Param::integer("min_calls", 1, 100_000).default(10).describe("Only statements that were called so often")])
+    .statements(&[&SEES_OTHERS, &SLOW_READ])
+    .privileges(&["pg_monitor", "the extension pg_stat_statements"])
+    .examples(&[
+        ("which queries are slow in general?", "{}"),
+        ("which rare report takes forever?", r#"{"limit": 5, "min_calls": 1}"#),
+    ])
+    .run(|call| {
+        report_sessions(call, &SLOW_READ, "Statements by mean time", |count| {
+            format!("{}, the slowest on average first", counted(count, "statement", "statements"))
+        })
+    });
