@@ -8,7 +8,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::postgres::TargetSettings;
+use crate::{mcp::tool::Separator, postgres::TargetSettings};
 
 /// Largest configuration that is read.
 const MAX_CONFIG: u64 = 1 << 20;
@@ -105,6 +105,8 @@ impl Default for ApprovalConfig {
 pub struct McpConfig {
     /// Seconds that a held call waits before it answers *pending*; below the 60 seconds after which clients give up.
     pub hold_seconds: u64,
+    /// What stands between pack and action in a tool's name, for clients that refuse dots.
+    pub tool_name_separator: Separator,
     /// Who calls over stdio.
     pub stdio: Option<StdioAgent>,
     /// Streamable HTTP.
@@ -116,7 +118,13 @@ pub struct McpConfig {
 
 impl Default for McpConfig {
     fn default() -> Self {
-        Self { hold_seconds: 50, stdio: None, http: HttpConfig::default(), agents: Vec::new() }
+        Self {
+            hold_seconds: 50,
+            tool_name_separator: Separator::default(),
+            stdio: None,
+            http: HttpConfig::default(),
+            agents: Vec::new(),
+        }
     }
 }
 

@@ -26,8 +26,8 @@ use self::{
     journal::Journal,
 };
 use crate::{
-    error::{Code, Refusal},
-    pack::catalog::{Catalog, Entry, TrustedPack, ValidatedArgs},
+    error::{Code, Problem, Refusal},
+    pack::catalog::{Catalog, Entry, TrustedPack, ValidatedArgs, invalid},
     policy::{Decision, Policy, Subject, Verdict},
     postgres::Target,
     redact::Redactor,
@@ -164,6 +164,18 @@ impl Gate {
         self.follow("", principal, approval, hold).await
     }
 
+    /// Refuses a call that its door could not make out, with what is wrong in its arguments beside what the door saw.
+    pub async fn refuse(&self, principal: &Principal, call: &Call, mut problems: Vec<Problem>) -> Refused {
+        let run = match store::random_id("run_") {
+            Ok(run) => run,
+            Err(error) => return Refused { run: String::new(), refusal: error.into() },
+        };
+        if let Some(entry) = self.catalog.get(&call.action) {
+            problems.extend(entry.problems(&call.arguments));
+        }
+        self.journal.refused(&run, principal, call, invalid(&call.action, problems)).await
+    }
+
     async fn pipeline(
         self: &Arc<Self>,
         run: &str,
@@ -206,8 +218,9 @@ impl Gate {
                 REASON_LENGTH.start(),
                 REASON_LENGTH.end()
             );
-            let problem = crate::error::Problem { argument: "reason".into(), message: message.clone() };
-            return Err(Refusal::new(Code::InvalidArguments, format!("`reason` {message}")).with_problems(vec![problem]));
+            let mut problems = vec![Problem { argument: "reason".into(), message }];
+            problems.extend(entry.problems(&call.arguments));
+            return Err(invalid(&entry.name, problems));
         }
         let target = self.target(&entry, call.target.as_deref())?;
         Ok(Asked { entry, target })

@@ -13,7 +13,12 @@ use std::{
 use ed25519_dalek::SigningKey;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
-use lockgate_signing::{key::PrivateKey, trust::Trust, version::PackVersion as Version};
+use lockgate_signing::{
+    key::PrivateKey,
+    trust::Trust,
+    verify::{HighestSeen, verify_file},
+    version::PackVersion as Version,
+};
 use serde_json::json;
 use sha2::Sha256;
 
@@ -197,31 +202,18 @@ pub fn components(config: &Config) -> Result<Vec<PathBuf>, Refusal> {
     Ok(found)
 }
 
-/// Reads a component, verifies it, and looks whether it would go back behind what was used here before.
-///
-/// # Errors
-/// When it is not to be trusted.
-pub fn verify(
-    admission: &Admission,
-    path: &Path,
-    trust: &Trust,
-    store: &dyn Store,
-) -> Result<lockgate_signing::verify::VerifiedComponent, AdmissionError> {
-    let verified = admission.verify_file(path, trust)?;
-    let predicate = verified.predicate();
-    let floor = store
-        .pack_floor(&predicate.pack)
-        .map_err(|e| AdmissionError::new(Code::StoreUnavailable, e.to_string()))?;
-    if let Some(floor) = floor
-        && is_higher(&floor.pack.version, &predicate.version)
-        && !trust.allows_rollback(&predicate.pack)
-    {
-        return Err(AdmissionError::new(
-            Code::Rollback,
-            format!("it is version {} and {} has been used here", predicate.version, floor.pack.version),
-        ));
-    }
-    Ok(verified)
+/// The highest version of each pack that has been used here.
+fn highest_seen(store: &dyn Store) -> Result<HighestSeen, Refusal> {
+    let unreadable = |what: &str| Refusal::new(Code::StoreUnavailable, format!("the store remembers an unreadable {what}"));
+    store
+        .pack_floors()?
+        .into_iter()
+        .map(|floor| {
+            let name = floor.pack.name.parse().map_err(|_| unreadable("pack name"))?;
+            let version = floor.pack.version.parse().map_err(|_| unreadable("pack version"))?;
+            Ok((name, version))
+        })
+        .collect()
 }
 
 async fn admit_all(config: &Config, state: &State) -> Result<(Catalog, Vec<RefusedPack>), Refusal> {
@@ -231,12 +223,13 @@ async fn admit_all(config: &Config, state: &State) -> Result<(Catalog, Vec<Refus
         .inspect_err(|error| tracing::warn!(%error, "no cache of compiled packs; every start compiles"))
         .ok();
     let admission = Admission::new(sandbox, cache);
+    let highest_seen = highest_seen(&*state.store)?;
     let mut catalog = Catalog::default();
     let mut refused = Vec::new();
     for path in components(config)? {
-        let admitted = match verify(&admission, &path, &trust, &*state.store) {
+        let admitted = match verify_file(&path, &trust, Timestamp::now(), &highest_seen) {
             Ok(verified) => admission.admit(verified).await,
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         };
         match admitted {
             Ok(pack) => {
@@ -278,6 +271,7 @@ async fn record_admitted(state: &State, pack: &TrustedPack) -> Result<(), Refusa
         Remembered::Raised { from } => json!({ "raised_from": from.version }),
         Remembered::Kept { floor } => json!({ "kept": floor.version }),
     };
+    let signers: Vec<_> = pack.verified().signers().iter().map(|s| s.name.clone()).collect();
     state
         .note(
             Entry::new("pack.admitted")
@@ -285,7 +279,7 @@ async fn record_admitted(state: &State, pack: &TrustedPack) -> Result<(), Refusa
                 .field("version", predicate.version.as_str())
                 .field("digest", pack.digest())
                 .field("publisher", predicate.publisher.as_str())
-                .field("signers", pack.verified().signers().to_vec())
+                .field("signers", signers)
                 .field("classes", predicate.classes.clone())
                 .field("actions", pack.manifest().manifest().actions.len())
                 .field("floor", floor),
@@ -348,9 +342,8 @@ fn nothing_admitted(config: &Config, refused: &[RefusedPack]) -> Refusal {
 /// Reads the trust policy afresh: what has been revoked since admission is not run.
 fn still_trusted(path: PathBuf) -> StillTrusted {
     Box::new(move |pack: &TrustedPack| {
-        trust(&path)?
-            .confirm(pack.verified(), Timestamp::now())
-            .map_err(|e| AdmissionError::from(e).into())
+        let verified = pack.verified();
+        verified.still_trusted(&trust(&path)?, Timestamp::now()).map_err(|e| AdmissionError::from(e).into())
     })
 }
 

@@ -6,14 +6,18 @@ use std::{
 };
 
 use clap::Subcommand;
-use lockgate_signing::file;
+use jiff::Timestamp;
+use lockgate_signing::{
+    file::{self, MAX_COMPONENT_BYTES},
+    verify::{HighestSeen, verify_file},
+};
 
 use super::terminal::{say, say_json};
 use crate::{
     config::Config,
     error::{Code, Refusal},
     pack::{
-        admission::{Admission, Described, MAX_COMPONENT, hex},
+        admission::{Admission, AdmissionError, Described, hex},
         build,
         manifest::{Action, Manifest, ParamKind},
         sandbox::Sandbox,
@@ -61,7 +65,7 @@ pub(super) async fn run(
     match command {
         PackCommand::Build { dir, out } => build(&dir, &out).await?,
         PackCommand::Inspect { component, json } => {
-            let bytes = file::read_once(&component, MAX_COMPONENT).map_err(|e| refused_file(&e))?;
+            let bytes = file::read_once(&component, MAX_COMPONENT_BYTES).map_err(|e| refused_file(&e))?;
             let described = admission()?.describe_unverified(&bytes).await?;
             if json { say_json(described.manifest.manifest()) } else { print(&described) }
         }
@@ -143,7 +147,9 @@ pub(super) fn write(built: &Built, out: &Path) -> Result<Written, Refusal> {
 
 async fn verify(component: &Path, trust: &Path, json: bool) -> Result<(), Refusal> {
     let admission = admission()?;
-    let pack = admission.admit(admission.verify_file(component, &startup::trust(trust)?)?).await?;
+    let trust = startup::trust(trust)?;
+    let verified = verify_file(component, &trust, Timestamp::now(), &HighestSeen::new()).map_err(AdmissionError::from)?;
+    let pack = admission.admit(verified).await?;
     let predicate = pack.verified().predicate();
     if json {
         say_json(predicate);
@@ -236,7 +242,7 @@ fn servers(variant: &Variant) -> String {
 
 /// Text of a component that nobody vouches for, fit for a terminal.
 fn one_line(text: &str) -> String {
-    crate::approval::render::plain(text)
+    crate::audit::plain(text)
 }
 
 fn refused_file(error: &file::FileError) -> Refusal {

@@ -1,6 +1,8 @@
 //! `lockgate serve` and `lockgate mcp`: the agents' door, over streamable HTTP and over standard input and output.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
 
 use super::terminal;
 use crate::{
@@ -11,27 +13,89 @@ use crate::{
         Gate,
         call::{Door, Principal},
     },
-    mcp,
+    mcp::{
+        self, McpSettings,
+        gatekeeper::GateDoor,
+        http::HttpSettings,
+        server::Server,
+        token::Agents,
+    },
     startup::{self, State},
 };
 
-/// One agent, on standard input and output. Ends when the agent closes them.
+/// One agent, on standard input and output. Ends when the agent closes them, or on a signal.
 pub(super) async fn stdio(config: &Config) -> Result<ExitCode, Refusal> {
     let principal = stdio_principal(config);
     let gate = open(config).await?;
-    let end = mcp::stdio::serve(Arc::clone(&gate), principal, mcp::Settings::from(&config.mcp)).await;
+    let server = server(&gate, config).with_caller(principal);
+    let end = mcp::stdio::serve(server, stop_signal()).await;
     close(&gate, end.map_err(|e| e.to_string())).await
 }
 
 /// Agents with tokens, over HTTP. Ends on SIGINT or SIGTERM.
 pub(super) async fn http(config: &Config) -> Result<ExitCode, Refusal> {
+    let settings = http_settings(config)?;
+    let address = &config.mcp.http.listen;
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(|e| {
+        Refusal::new(Code::ConfigInvalid, format!("[mcp.http] listen `{address}`: {e}"))
+            .with_remedy("choose a free address and port")
+    })?;
+    let gate = open(config).await?;
+    tracing::info!(%address, "serving MCP at {}", mcp::http::PATH);
+    mcp::http::serve(listener, server(&gate, config), settings, stop_signal()).await;
+    close(&gate, Ok(())).await
+}
+
+fn server(gate: &Arc<Gate>, config: &Config) -> Server<GateDoor> {
+    let settings = McpSettings {
+        hold_wait: Duration::from_secs(config.mcp.hold_seconds),
+        separator: config.mcp.tool_name_separator,
+        max_message: usize::try_from(config.mcp.http.max_body_kib << 10).unwrap_or(usize::MAX),
+        ..McpSettings::default()
+    };
+    Server::new(Arc::new(GateDoor(Arc::clone(gate))), settings)
+}
+
+fn http_settings(config: &Config) -> Result<HttpSettings, Refusal> {
     if config.mcp.agents.is_empty() {
         return Err(Refusal::new(Code::ConfigInvalid, "no agent may call over HTTP")
             .with_remedy("make a token with `lockgate token new` and add an [[mcp.agent]]"));
     }
-    let gate = open(config).await?;
-    let end = mcp::http::serve(Arc::clone(&gate), &config.mcp, terminal::stop_signal()).await;
-    close(&gate, end.map_err(|e| e.to_string())).await
+    let agents = config.mcp.agents.iter().map(|agent| {
+        let principal = Principal {
+            agent: agent.name.clone(),
+            person: agent.person.clone(),
+            os_user: None,
+            roles: agent.roles.clone(),
+            door: Door::Http,
+        };
+        (agent.token_sha256.clone(), principal)
+    });
+    Ok(HttpSettings {
+        allowed_hosts: config.mcp.http.allowed_hosts.clone(),
+        allowed_origins: config.mcp.http.allowed_origins.clone(),
+        agents: Agents::new(agents).map_err(|e| Refusal::new(Code::ConfigInvalid, e.to_string()))?,
+    })
+}
+
+/// Cancelled by SIGINT or SIGTERM.
+fn stop_signal() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        let terminated = async {
+            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+                Ok(mut signal) => signal.recv().await,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminated => {}
+        }
+        told.cancel();
+    });
+    stop
 }
 
 async fn open(config: &Config) -> Result<Arc<Gate>, Refusal> {

@@ -21,6 +21,7 @@ use crate::{
     error::{Code, Refusal},
     pack::sandbox::Evidence,
     policy::Decision,
+    postgres::Target,
     store::{
         Approval, ConsumedApproval, Creation, Pin, Request, State, StoreError, Terminal, TransitionError, instance,
     },
@@ -31,8 +32,6 @@ pub(super) type Ending = watch::Receiver<Option<Result<Box<Outcome>, Refused>>>;
 
 /// How often a waiting caller is told that it is still waiting.
 const PROGRESS: Duration = Duration::from_secs(1);
-/// How often a waiting task looks for what has run out of time, or was left behind by a process that died.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 impl Gate {
     /// Asks people to decide. The same request while one is pending joins it.
@@ -45,6 +44,8 @@ impl Gate {
         decision: &Decision,
         evidence: Evidence,
     ) -> Result<String, Refusal> {
+        // Asked first, so that the identity is what the server says now.
+        let identity = self.identity(&job.target).await?;
         let tables: Vec<_> = evidence.tables.into_iter().map(|t| t.table).collect();
         let request = Request {
             run: intent.run().to_owned(),
@@ -53,7 +54,7 @@ impl Gate {
             pack_digest: job.entry.pack.digest().to_owned(),
             risk: decision.risk().as_str().to_owned(),
             target: job.target.name().to_owned(),
-            target_identity: job.target.identity(),
+            target_identity: identity,
             arguments: job.arguments.json().clone(),
             reason: self.redactor.text(call.reason.trim()).into_owned(),
             rule: decision.rule().to_owned(),
@@ -193,9 +194,7 @@ impl Gate {
             if approval.state == State::Approved || approval.state.is_terminal() {
                 return Ok(approval);
             }
-            let until = tokio::time::Instant::now() + LOOK_AGAIN;
-            let seen = approval.state;
-            approval::wait_while(Arc::clone(&self.store), id, seen, until, &CancellationToken::new()).await?;
+            approval::wait_for_change(&self.store, &approval).await?;
         }
     }
 
@@ -257,13 +256,21 @@ impl Gate {
         let Some(target) = self.targets.get(&request.target).cloned() else {
             return Err(Refusal::new(Code::TargetChanged, format!("target `{}` is gone", request.target)));
         };
-        // Asked first, so that the identity is what the server says now.
-        target.facts().await.map_err(|e| {
-            let text = self.redactor.text(&e.to_string()).into_owned();
-            Refusal::new(Code::ConnectionFailed, format!("target `{}`: {text}", request.target))
-        })?;
+        let identity = self.identity(&target).await?;
+        if identity != request.target_identity {
+            return Err(Refusal::new(Code::TargetChanged, format!("target `{}` is now another server", request.target)));
+        }
         let arguments = entry.validate(&request.arguments).await?;
         Ok(Job { entry, target, arguments, pins: request.pins.clone() })
+    }
+
+    /// Which server a target is, by what the server says now.
+    async fn identity(&self, target: &Target) -> Result<String, Refusal> {
+        target.facts().await.map_err(|e| {
+            let text = self.redactor.text(&e.to_string()).into_owned();
+            Refusal::new(Code::ConnectionFailed, format!("target `{}`: {text}", target.name()))
+        })?;
+        Ok(target.identity())
     }
 
     /// Claims it for this process, durably, if pack, target, policy and digest are what they were.
@@ -275,7 +282,7 @@ impl Gate {
             let facts = approval::Facts { pack_digest: &pack, target_identity: &target, policy_digest: &policy };
             approval::consume(store, &id, &facts, &instance, Timestamp::now())
         });
-        claim.await.map_err(|e| StoreError::Interrupted(e.message))?
+        claim.await.map_err(|e| StoreError::Corrupt(e.message))?
     }
 
     /// Why it could not be claimed; if that ended the approval, the record says so.
@@ -354,6 +361,7 @@ fn pending(approval: &Approval) -> Pending {
         action: request.action.clone(),
         target: request.target.clone(),
         expires_at: approval.decide_by.to_string(),
+        digest: approval.digest.to_string(),
         message: format!(
             "`{}` on `{}` waits for a person to decide. Call `lockgate.await_approval` with approval `{}` to go on \
              waiting; do not repeat the call. Nothing has been changed.",

@@ -212,6 +212,11 @@ impl Journal {
         self.durable(entry).await
     }
 
+    /// Writes what is queued, cuts a checkpoint and closes the record.
+    pub async fn close(&self) -> Result<(), Refusal> {
+        Ok(self.record.close().await?)
+    }
+
     fn caller(&self, event: &str, run: &str, principal: &Principal) -> Entry {
         Entry::new(event)
             .field("run", run)

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 pub mod arguments;
 pub mod door;
+pub mod gatekeeper;
 pub mod http;
 pub mod in_flight;
 pub mod lines;

@@ -1,12 +1,10 @@
 //! From bytes to a trusted pack: read once, verify, compile, look at imports and exports, describe twice, prove, compare
 //! with what was signed. The signature is checked before any parser sees a byte; a pack is in or out as a whole.
 
-use std::{collections::BTreeSet, fmt, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use lockgate_signing::{
     declaration::{Declaration, DeclaredAction},
-    file,
-    trust::Trust,
     verify::{self, VerifiedComponent},
 };
 use wasmtime::component::Component;
@@ -18,12 +16,8 @@ use super::{
     prove::{Fault, ProvenManifest, prove_manifest},
     sandbox::{Guest, Sandbox, SandboxError},
 };
-use crate::error::Code;
+use crate::error::{Code, Refusal};
 
-/// Largest component: an interpreter for JavaScript or Python inside a pack comes to some 12 MiB.
-pub const MAX_COMPONENT: u64 = 32 << 20;
-/// Largest envelope: a statement of a few kilobytes and a few signatures.
-pub const MAX_ENVELOPE: u64 = 1 << 20;
 /// The one import of a pack.
 pub const IMPORT: &str = "lockgate:pack/query@1.0.0";
 /// The one export of a pack.
@@ -56,6 +50,12 @@ impl fmt::Display for AdmissionError {
 
 impl std::error::Error for AdmissionError {}
 
+impl From<AdmissionError> for Refusal {
+    fn from(error: AdmissionError) -> Self {
+        Self::new(error.code, error.message).with_remedy(error.remedy)
+    }
+}
+
 impl From<verify::VerifyError> for AdmissionError {
     fn from(error: verify::VerifyError) -> Self {
         Self { code: code_of(error.code()), message: error.to_string(), remedy: error.remedy().to_owned() }
@@ -86,24 +86,6 @@ impl Admission {
     #[must_use]
     pub fn new(sandbox: Sandbox, cache: Option<CompiledCache>) -> Self {
         Self { sandbox, cache }
-    }
-
-    /// Reads a component and its envelope, once each, and verifies them. Nothing of the component has been parsed.
-    pub fn verify_file(&self, component: &Path, trust: &Trust) -> Result<VerifiedComponent, AdmissionError> {
-        let name = component
-            .file_name()
-            .and_then(|n| n.to_str())
-            .ok_or_else(|| AdmissionError::new(Code::FileRefused, format!("{} names no file", component.display())))?;
-        let envelope_path = component.with_file_name(format!("{name}.dsse.json"));
-        let bytes = file::read_once(component, MAX_COMPONENT).map_err(|e| file_error(&e))?;
-        if std::fs::symlink_metadata(&envelope_path).is_err() {
-            return Err(AdmissionError::new(
-                Code::EnvelopeMissing,
-                format!("{} has no envelope beside it", component.display()),
-            ));
-        }
-        let envelope = file::read_once(&envelope_path, MAX_ENVELOPE).map_err(|e| file_error(&e))?;
-        Ok(verify::verify(bytes, name, &envelope, trust, jiff::Timestamp::now())?)
     }
 
     /// Takes a verified component in, or says why not.
@@ -273,10 +255,6 @@ fn refuse(faults: &[Fault]) -> AdmissionError {
     let code = faults.first().map_or(Code::ManifestInvalid, |f| f.code);
     let text: Vec<String> = faults.iter().take(50).map(ToString::to_string).collect();
     AdmissionError::new(code, text.join("\n"))
-}
-
-fn file_error(error: &file::FileError) -> AdmissionError {
-    AdmissionError::new(code_of(error.code()), error.to_string())
 }
 
 /// A name from an untrusted component, fit to be printed.

@@ -93,18 +93,27 @@ pub struct Entry {
 impl Entry {
     /// Checks a call's arguments twice: by the declaration, then by the component.
     pub async fn validate(&self, arguments: &Map<String, Json>) -> Result<ValidatedArgs, Refusal> {
-        let checked = arguments::check(self.action.params(), arguments).map_err(|p| self.invalid(p))?;
+        let checked =
+            arguments::check(self.action.params(), arguments).map_err(|problems| invalid(&self.name, problems))?;
         let problems = self.pack.guest.validate(&self.action.declared().name, checked.values()).await?;
-        if problems.is_empty() { Ok(ValidatedArgs(checked)) } else { Err(self.invalid(problems)) }
+        if problems.is_empty() { Ok(ValidatedArgs(checked)) } else { Err(invalid(&self.name, problems)) }
     }
 
-    fn invalid(&self, problems: Vec<Problem>) -> Refusal {
-        let text: Vec<_> = problems
-            .iter()
-            .map(|p| if p.argument.is_empty() { p.message.clone() } else { format!("`{}` {}", p.argument, p.message) })
-            .collect();
-        Refusal::new(Code::InvalidArguments, format!("`{}`: {}", self.name, text.join("; "))).with_problems(problems)
+    /// What is wrong with a call's arguments by the declaration alone.
+    #[must_use]
+    pub fn problems(&self, arguments: &Map<String, Json>) -> Vec<Problem> {
+        arguments::check(self.action.params(), arguments).err().unwrap_or_default()
     }
+}
+
+/// The refusal of a call for everything that is wrong with it.
+#[must_use]
+pub fn invalid(action: &str, problems: Vec<Problem>) -> Refusal {
+    let text: Vec<_> = problems
+        .iter()
+        .map(|p| if p.argument.is_empty() { p.message.clone() } else { format!("`{}` {}", p.argument, p.message) })
+        .collect();
+    Refusal::new(Code::InvalidArguments, format!("`{action}`: {}", text.join("; "))).with_problems(problems)
 }
 
 /// All actions of all admitted packs.
@@ -137,8 +146,9 @@ impl Catalog {
 
     /// All actions, packs by name and actions in the order of their manifest.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.packs.iter().flat_map(|(name, pack)| {
-            pack.manifest.actions().filter_map(move |a| self.actions.get(&format!("{name}.{}", a.declared().name)))
+        let actions = &self.actions;
+        self.packs.iter().flat_map(move |(name, pack)| {
+            pack.manifest.actions().filter_map(move |a| actions.get(&format!("{name}.{}", a.declared().name)))
         })
     }
 

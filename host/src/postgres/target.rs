@@ -131,22 +131,10 @@ impl Target {
             return Ok(facts);
         }
         let timeouts = self.endpoint().timeouts;
-        self.retrying(
-            Instant::now() + timeouts.connect + timeouts.statement,
-            async |session, deadline| {
-                session.begin();
-                match timeout_at(deadline.into(), TargetFacts::read(&session.client)).await {
-                    Ok(Ok(facts)) => Ok((Ok(Arc::new(facts)), Vec::new())),
-                    Ok(Err(error)) => Err(error),
-                    Err(_) => Err(QueryError::Timeout),
-                }
-            },
-        )
-        .await
-        .map(|(facts, _)| {
-            *self.memory() = Some(Arc::clone(&facts));
-            facts
-        })
+        let deadline = Instant::now() + timeouts.connect + timeouts.statement;
+        let (facts, _) = self.retrying(deadline, &ReadFacts).await?;
+        *self.memory() = Some(Arc::clone(&facts));
+        Ok(facts)
     }
 
     /// Runs a proven and bound statement in its mode.
@@ -163,24 +151,8 @@ impl Target {
         limits: &Limits,
     ) -> Result<Executed, QueryError> {
         let done = match bound.mode {
-            Mode::Read => {
-                self.retrying(limits.deadline, async |session, deadline| {
-                    let run = execute::read(session, bound, limits);
-                    settled(
-                        timeout_at(deadline.into(), run)
-                            .await
-                            .unwrap_or(End::Doubtful(QueryError::Timeout)),
-                        session,
-                    )
-                })
-                .await
-            }
-            Mode::Act => {
-                self.retrying(limits.deadline, async |session, _| {
-                    settled(execute::act(session, bound, limits).await, session)
-                })
-                .await
-            }
+            Mode::Read => self.retrying(limits.deadline, &Read { bound, limits }).await,
+            Mode::Act => self.retrying(limits.deadline, &Act { bound, limits }).await,
             Mode::Maintain => self.maintain(bound, limits).await,
         };
         done.map(|(rows, notices)| Executed { rows, notices })
@@ -224,10 +196,7 @@ impl Target {
     async fn retrying<T>(
         &self,
         deadline: Instant,
-        work: impl AsyncFn(
-            &mut Session,
-            Instant,
-        ) -> Result<(Result<T, QueryError>, Vec<String>), QueryError>,
+        work: &impl Work<Out = T>,
     ) -> Result<(T, Vec<String>), QueryError> {
         let pool = &self.0.pool;
         let mut fresh = false;
@@ -236,7 +205,7 @@ impl Target {
             self.same_role(&session)?;
             let reused = session.idle_since.is_some();
             drop(session.notices.take());
-            match work(&mut session, deadline).await {
+            match work.run(&mut session, deadline).await {
                 Ok((result, notices)) => {
                     session.end();
                     pool.give_back(session);
@@ -305,6 +274,73 @@ impl Target {
 
     fn endpoint(&self) -> &Endpoint {
         &self.0.pool.endpoint
+    }
+}
+
+/// What may be done on a pooled session, and done again on a new one.
+trait Work: Sync {
+    type Out: Send;
+
+    /// The inner result if the session is in order afterwards, the outer error if it is not.
+    fn run(
+        &self,
+        session: &mut Session,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<(Result<Self::Out, QueryError>, Vec<String>), QueryError>> + Send;
+}
+
+struct ReadFacts;
+
+impl Work for ReadFacts {
+    type Out = Arc<TargetFacts>;
+
+    async fn run(
+        &self,
+        session: &mut Session,
+        deadline: Instant,
+    ) -> Result<(Result<Self::Out, QueryError>, Vec<String>), QueryError> {
+        session.begin();
+        match timeout_at(deadline.into(), TargetFacts::read(&session.client)).await {
+            Ok(Ok(facts)) => Ok((Ok(Arc::new(facts)), Vec::new())),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(QueryError::Timeout),
+        }
+    }
+}
+
+struct Read<'a> {
+    bound: &'a BoundStatement,
+    limits: &'a Limits,
+}
+
+impl Work for Read<'_> {
+    type Out = RowSet;
+
+    async fn run(
+        &self,
+        session: &mut Session,
+        deadline: Instant,
+    ) -> Result<(Result<RowSet, QueryError>, Vec<String>), QueryError> {
+        let run = execute::read(session, self.bound, self.limits);
+        let end = timeout_at(deadline.into(), run).await.unwrap_or(End::Doubtful(QueryError::Timeout));
+        settled(end, session)
+    }
+}
+
+struct Act<'a> {
+    bound: &'a BoundStatement,
+    limits: &'a Limits,
+}
+
+impl Work for Act<'_> {
+    type Out = RowSet;
+
+    async fn run(
+        &self,
+        session: &mut Session,
+        _: Instant,
+    ) -> Result<(Result<RowSet, QueryError>, Vec<String>), QueryError> {
+        settled(execute::act(session, self.bound, self.limits).await, session)
     }
 }
 

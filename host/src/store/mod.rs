@@ -132,6 +132,12 @@ pub trait Store: Send + Sync {
     /// The store's own.
     fn pack_floor(&self, name: &str) -> Result<Option<PackFloor>, StoreError>;
 
+    /// The highest version of every pack that has been used here, by name.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn pack_floors(&self) -> Result<Vec<PackFloor>, StoreError>;
+
     /// Remembers that a version of a pack was admitted, and raises the floor if `is_higher(version, floor)`.
     ///
     /// # Errors

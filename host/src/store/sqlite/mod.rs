@@ -181,6 +181,10 @@ impl Store for SqliteStore {
         self.read(|tx| packs::floor(tx, name))
     }
 
+    fn pack_floors(&self) -> Result<Vec<PackFloor>, StoreError> {
+        self.read(packs::floors)
+    }
+
     fn remember_pack(
         &self,
         pack: &PackVersion,

@@ -20,6 +20,12 @@ pub(super) fn floor(tx: &Connection, name: &str) -> Result<Option<PackFloor>, St
         .transpose()
 }
 
+pub(super) fn floors(tx: &Connection) -> Result<Vec<PackFloor>, StoreError> {
+    let mut statement = tx.prepare("SELECT name FROM pack_floors ORDER BY name")?;
+    let names = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+    Ok(names.iter().map(|name| floor(tx, name)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
 pub(super) fn remember(
     tx: &Connection,
     pack: &PackVersion,
