@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 pub use self::{
     digest::canonical_json,
-    wait::{Waited, wait},
+    wait::{Waited, wait, wait_for_change},
 };
 use crate::store::{
     Approval, ConsumedApproval, Creation, NewApproval, Request, RequestDigest, Store, TransitionError, Vote,

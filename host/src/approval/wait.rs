@@ -6,11 +6,14 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Approval, State, Store, StoreError, TransitionError};
+use crate::store::{Approval, ChangeMark, State, Store, StoreError, TransitionError};
 
 /// Between looks: at first short, since the person may be at the screen; then longer. A person notices neither.
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_millis(250);
+
+/// When a waiting task looks around, though nothing has changed: as exact as a deadline in minutes needs.
+const LOOK_AROUND: Duration = Duration::from_secs(1);
 
 /// How waiting ended.
 #[derive(Debug)]
@@ -33,12 +36,63 @@ pub async fn wait(
     until: Instant,
     cancel: &CancellationToken,
 ) -> Result<Waited, TransitionError> {
-    let mut seen = None;
+    let mut watch = Watch::new(store, id);
     let mut pause = SHORTEST;
     loop {
-        let look = { (Arc::clone(&store), id.to_owned(), seen.take()) };
+        let approval = watch.look().await?;
+        if approval.state_at(Timestamp::now()) != State::Pending {
+            return Ok(Waited::Decided(approval));
+        }
+        let now = Instant::now();
+        if now >= until {
+            return Ok(Waited::StillPending(approval));
+        }
+        tokio::select! {
+            () = cancel.cancelled() => return Ok(Waited::Cancelled),
+            () = sleep_until(until.min(now + pause)) => pause = longer(pause),
+        }
+    }
+}
+
+/// Waits until an approval is stored in another state than the given one, or a second has passed: then it is time to look
+/// again at what nobody writes down by itself, such as an expiry or the death of the process that was executing it.
+///
+/// # Errors
+/// [`TransitionError::UnknownApproval`], or the store's own.
+pub async fn wait_for_change(store: &Arc<dyn Store>, approval: &Approval) -> Result<(), TransitionError> {
+    let mut watch = Watch::new(Arc::clone(store), &approval.id);
+    let until = Instant::now() + LOOK_AROUND;
+    let mut pause = SHORTEST;
+    while watch.look().await?.state == approval.state {
+        let now = Instant::now();
+        if now >= until {
+            break;
+        }
+        sleep_until(until.min(now + pause)).await;
+        pause = longer(pause);
+    }
+    Ok(())
+}
+
+fn longer(pause: Duration) -> Duration {
+    (pause + SHORTEST / 4).min(LONGEST)
+}
+
+/// Looks at one approval again and again, and reads it only if something was written in between.
+struct Watch {
+    store: Arc<dyn Store>,
+    id: String,
+    seen: Option<(ChangeMark, Box<Approval>)>,
+}
+
+impl Watch {
+    fn new(store: Arc<dyn Store>, id: &str) -> Self {
+        Self { store, id: id.to_owned(), seen: None }
+    }
+
+    async fn look(&mut self) -> Result<Box<Approval>, TransitionError> {
+        let (store, id, seen) = (Arc::clone(&self.store), self.id.clone(), self.seen.take());
         let (mark, approval) = tokio::task::spawn_blocking(move || {
-            let (store, id, seen) = look;
             // The mark is taken before looking: what is written in between is found the next time.
             let mark = store.change_mark()?;
             match seen {
@@ -51,18 +105,8 @@ pub async fn wait(
         })
         .await
         .map_err(|error| StoreError::Corrupt(format!("looking at it was interrupted: {error}")))??;
-        if approval.state_at(Timestamp::now()) != State::Pending {
-            return Ok(Waited::Decided(approval));
-        }
-        let now = Instant::now();
-        if now >= until {
-            return Ok(Waited::StillPending(approval));
-        }
-        seen = Some((mark, approval));
-        tokio::select! {
-            () = cancel.cancelled() => return Ok(Waited::Cancelled),
-            () = sleep_until(until.min(now + pause)) => pause = (pause + SHORTEST / 4).min(LONGEST),
-        }
+        self.seen = Some((mark, approval.clone()));
+        Ok(approval)
     }
 }
 
@@ -138,5 +182,19 @@ mod tests {
         let (_state, store) = testing::store();
         let waited = wait(Arc::new(store), "apr_none", in_seconds(30), &CancellationToken::new()).await;
         assert!(matches!(waited, Err(TransitionError::UnknownApproval { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_change_is_seen_and_the_lack_of_one_does_not_hold_for_ever() {
+        let (_state, store) = testing::store();
+        let approval = pending(&store, |_| ());
+        let store: Arc<dyn Store> = Arc::new(store);
+        let began = Instant::now();
+        wait_for_change(&store, &approval).await.unwrap();
+        assert!(began.elapsed() >= LOOK_AROUND, "it came back before there was a reason to");
+        store.vote(&approve(&approval)).unwrap();
+        let began = Instant::now();
+        wait_for_change(&store, &approval).await.unwrap();
+        assert!(began.elapsed() < LOOK_AROUND, "the change was there to be seen");
     }
 }
