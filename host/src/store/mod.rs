@@ -175,6 +175,8 @@ pub trait Store: Send + Sync {
 }
 
 #[cfg(test)]
+mod process_tests;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

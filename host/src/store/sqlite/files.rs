@@ -78,3 +78,66 @@ pub(super) fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
     }
     Ok(path)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use crate::store::{SqliteStore, Store as _, StoreError, testing::state_directory};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().mode() & 0o7777
+    }
+
+    fn chmod(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn what_is_made_is_private() {
+        let outer = state_directory();
+        let state = outer.path().join("a/b");
+        let store = SqliteStore::open(&state.join("lockgate.db")).unwrap();
+        store.set_meta("k", "v").unwrap();
+        assert_eq!((mode(&outer.path().join("a")), mode(&state)), (0o700, 0o700));
+        for name in ["lockgate.db", "lockgate.db-wal", "lockgate.db-shm"] {
+            assert_eq!(mode(&state.join(name)), 0o600, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_others_may_write_to_is_refused() {
+        let state = state_directory();
+        let path = state.path().join("lockgate.db");
+        drop(SqliteStore::open(&path).unwrap());
+        for loose in [0o640, 0o604, 0o660, 0o606] {
+            chmod(&path, loose);
+            assert!(matches!(SqliteStore::open(&path), Err(StoreError::Path { .. })), "{loose:o}");
+        }
+        chmod(&path, 0o600);
+        for loose in [0o770, 0o707, 0o777] {
+            chmod(state.path(), loose);
+            assert!(matches!(SqliteStore::open(&path), Err(StoreError::Path { .. })), "{loose:o}");
+        }
+        chmod(state.path(), 0o700);
+        SqliteStore::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_link_or_a_directory_is_no_database() {
+        let state = state_directory();
+        let real = state.path().join("real.db");
+        drop(SqliteStore::open(&real).unwrap());
+        let link = state.path().join("link.db");
+        symlink(&real, &link).unwrap();
+        let directory = state.path().join("directory.db");
+        fs::create_dir(&directory).unwrap();
+        for path in [link, directory, PathBuf::from("/")] {
+            let opened = SqliteStore::open(&path);
+            assert!(matches!(opened, Err(StoreError::Path { .. })), "{}: {opened:?}", path.display());
+        }
+    }
+}

@@ -210,3 +210,39 @@ impl Store for SqliteStore {
         self.write(|tx| packs::set_meta(tx, key, value))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::store::testing::state_directory;
+
+    #[test]
+    fn a_commit_is_on_disk_before_it_is_answered() {
+        let state = state_directory();
+        let path = state.path().join("lockgate.db");
+        // Asked of a new file and of one that was there: neither setting but the journal's is kept in the file.
+        for _ in 0..2 {
+            let store = SqliteStore::open(&path).unwrap();
+            let connection = store.lock();
+            let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+            assert_eq!(pragma("synchronous"), 2, "2 is FULL (https://sqlite.org/pragma.html#pragma_synchronous)");
+            assert_eq!(pragma("foreign_keys"), 1);
+            let journal: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+            assert_eq!(journal, "wal");
+        }
+    }
+
+    #[test]
+    fn a_failed_step_leaves_nothing_behind() {
+        let state = state_directory();
+        let store = SqliteStore::open(&state.path().join("lockgate.db")).unwrap();
+        let mark = store.change_mark().unwrap();
+        let failed: Result<(), StoreError> = store.write(|tx| {
+            packs::set_meta(tx, "k", "v")?;
+            Err(StoreError::Invalid("no".into()))
+        });
+        assert!(failed.is_err());
+        assert_eq!((store.meta("k").unwrap(), store.change_mark().unwrap()), (None, mark));
+    }
+}

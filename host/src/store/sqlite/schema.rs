@@ -47,3 +47,74 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     tx.commit()?;
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, thread};
+
+    use super::*;
+    use crate::store::{SqliteStore, testing::state_directory};
+
+    fn raw(path: &Path) -> Connection {
+        let connection = Connection::open(path).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+        connection
+    }
+
+    fn versions(path: &PathBuf) -> Vec<i64> {
+        let connection = Connection::open(path).unwrap();
+        let mut statement = connection.prepare("SELECT version FROM migrations ORDER BY version").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn each_step_is_applied_once_however_many_open_it_at_once() {
+        let state = state_directory();
+        let path = state.path().join("lockgate.db");
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| SqliteStore::open(&path).unwrap());
+            }
+        });
+        drop(SqliteStore::open(&path).unwrap());
+        assert_eq!(versions(&path), (1..=i64::try_from(MIGRATIONS.len()).unwrap()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_empty_file_becomes_a_store() {
+        let state = state_directory();
+        let path = state.path().join("lockgate.db");
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        drop(SqliteStore::open(&path).unwrap());
+        assert_eq!(versions(&path), [1]);
+    }
+
+    #[test]
+    fn the_file_of_a_later_lockgate_is_left_alone() {
+        let state = state_directory();
+        let path = state.path().join("lockgate.db");
+        drop(SqliteStore::open(&path).unwrap());
+        raw(&path).execute("INSERT INTO migrations (version, applied_at) VALUES (99, 0)", []).unwrap();
+        assert!(matches!(SqliteStore::open(&path), Err(StoreError::SchemaNewer { found: 99, .. })));
+    }
+
+    #[test]
+    fn the_file_of_another_program_is_left_alone() {
+        let state = state_directory();
+        let path = state.path().join("other.db");
+        raw(&path).execute_batch("CREATE TABLE theirs (x); PRAGMA user_version = 7;").unwrap();
+        let before = fs::read(&path).unwrap();
+        assert!(matches!(SqliteStore::open(&path), Err(StoreError::Foreign { .. })));
+        let count: i64 =
+            raw(&path).query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 1, "nothing of ours is in it");
+        assert_eq!(before.len(), fs::read(&path).unwrap().len());
+
+        let text = state.path().join("notes.txt");
+        fs::write(&text, "not a database at all, but a longer text than a header has".repeat(4)).unwrap();
+        fs::set_permissions(&text, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(SqliteStore::open(&text).is_err());
+    }
+}

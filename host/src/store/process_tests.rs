@@ -1,0 +1,144 @@
+//! What holds between processes: this test program starts itself again as the other ones.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Barrier,
+    thread,
+};
+
+use super::{testing::*, *};
+
+const STATE: &str = "LOCKGATE_TEST_STATE";
+const MARK: &str = "child:";
+
+fn database(state: &Path) -> PathBuf {
+    state.join("lockgate.db")
+}
+
+/// Starts one test of this program as a process of its own, with a line to and from it.
+fn start(test: &str, state: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("{}::{test}", module_path!().split_once("::").unwrap().1)])
+        .args(["--nocapture", "--test-threads=1"])
+        .env(STATE, state)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// What the child says next.
+fn hear(out: &mut impl std::io::BufRead) -> Option<String> {
+    out.lines().map_while(Result::ok).find_map(|line| {
+        // The test runner may have written its own start of the line.
+        line.split_once(MARK).map(|(_, said)| said.to_owned())
+    })
+}
+
+fn say(text: &str) {
+    println!("{MARK}{text}");
+}
+
+fn approvals(store: &dyn Store, count: usize) -> Vec<Approval> {
+    (0..count).map(|_| store.vote(&approve(&pending(store, |_| ()), "grace", 1)).unwrap()).collect()
+}
+
+/// Not a test of its own: the process that is killed. Does nothing unless it was started by the test below.
+#[test]
+fn child_that_dies_between_consuming_and_finishing() {
+    let Some(state) = std::env::var_os(STATE).map(PathBuf::from) else { return };
+    let store = SqliteStore::open(&database(&state)).unwrap();
+    let instance = instance::Instance::register(&state).unwrap();
+    let approved = store.list(&Filter { states: vec![State::Approved], ..Filter::default() }).unwrap();
+    let _consumed = store.consume(&approved[0].id, approved[0].digest, instance.id(), at(2)).unwrap();
+    say(instance.id());
+    // Ends when the parent closes the pipe, if it does not kill first.
+    _ = std::io::stdin().read_to_end(&mut Vec::new());
+}
+
+#[test]
+fn what_a_killed_process_was_executing_is_unknown() {
+    let (state, store) = store();
+    let approval = approvals(&store, 1).remove(0);
+    let mut child = start("child_that_dies_between_consuming_and_finishing", state.path());
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let id = hear(&mut out).expect("the child consumes it");
+
+    let is_alive = |id: &str| instance::is_alive(state.path(), id);
+    assert!(is_alive(&id));
+    assert!(store.mark_orphans_unknown(&is_alive, at(3)).unwrap().is_empty());
+    assert_eq!(store.get(&approval.id).unwrap().unwrap().state, State::Consumed);
+
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!is_alive(&id));
+    let marked = store.mark_orphans_unknown(&is_alive, at(4)).unwrap();
+    assert_eq!(marked.iter().map(|a| (&a.id, a.state)).collect::<Vec<_>>(), [(&approval.id, State::Unknown)]);
+    assert_eq!(marked[0].consumed_by.as_ref(), Some(&id));
+    let again = store.consume(&approval.id, approval.digest, "ins_other", at(5));
+    assert!(matches!(again, Err(TransitionError::Closed { state: State::Unknown, .. })), "{again:?}");
+    assert_eq!(instance::sweep(state.path(), &|_| false), 1);
+}
+
+/// Not a test of its own: one of the processes that race.
+#[test]
+fn child_that_races() {
+    let Some(state) = std::env::var_os(STATE).map(PathBuf::from) else { return };
+    let shared = SqliteStore::open(&database(&state)).unwrap();
+    let approved = shared.list(&Filter { states: vec![State::Approved], ..Filter::default() }).unwrap();
+    // Half of the threads share a connection, half have their own.
+    let stores: Vec<Option<SqliteStore>> =
+        (0..16).map(|n| (n % 2 == 0).then(|| SqliteStore::open(&database(&state)).unwrap())).collect();
+    say("ready");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    let start = Barrier::new(stores.len());
+    thread::scope(|scope| {
+        for own in &stores {
+            let (store, approved, start) = (own.as_ref().unwrap_or(&shared), &approved, &start);
+            scope.spawn(move || {
+                start.wait();
+                for approval in approved {
+                    match store.consume(&approval.id, approval.digest, "ins_1", at(2)) {
+                        Ok(consumed) => say(&consumed.approval().id),
+                        Err(TransitionError::Closed { state: State::Consumed, .. }) => {}
+                        Err(other) => panic!("{other:?}"),
+                    }
+                }
+            });
+        }
+    });
+    say("done");
+}
+
+#[test]
+fn of_many_threads_in_two_processes_one_consumes() {
+    let (state, store) = store();
+    let approved = approvals(&store, 12);
+    let mut children = [start("child_that_races", state.path()), start("child_that_races", state.path())];
+    let mut outs: Vec<_> = children.iter_mut().map(|child| BufReader::new(child.stdout.take().unwrap())).collect();
+    for out in &mut outs {
+        assert_eq!(hear(out).as_deref(), Some("ready"));
+    }
+    for child in &mut children {
+        child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    }
+    let mut claims: BTreeMap<String, usize> = BTreeMap::new();
+    for out in &mut outs {
+        loop {
+            match hear(out).expect("the child says when it is done").as_str() {
+                "done" => break,
+                id => *claims.entry(id.to_owned()).or_default() += 1,
+            }
+        }
+    }
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!(claims.len(), approved.len());
+    assert!(claims.values().all(|count| *count == 1), "{claims:?}");
+}
