@@ -13,6 +13,10 @@ mod placeholders;
 mod proof;
 mod version;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod tests;
+
 pub(crate) use parse::tokens;
 pub use bind::BindError;
 pub use proof::{Fault, ProvenStatement, prove};
