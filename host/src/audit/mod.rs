@@ -46,3 +46,6 @@ pub use render::{plain, render};
 pub use report::{Problem, ProblemKind, Report};
 pub use tail::{Tail, TailError, tail};
 pub use verify::{VerifyError, verify};
+
+#[cfg(test)]
+mod tests;
