@@ -7,7 +7,7 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use super::chain::Digest;
 
 /// The signature type of Ed25519 in `signed-note`; it goes into the key's hash and its encoded form.
-const ED25519: u8 = 1;
+pub(super) const ED25519: u8 = 1;
 
 /// `signed-note` starts a signature line with an em dash (U+2014) and a space.
 const DASH: &str = "— ";
@@ -74,10 +74,12 @@ impl Checkpoint {
         if note.len() > MAX_NOTE_BYTES {
             return Err(CheckpointError::Malformed("it is too long"));
         }
-        let cut = note.find("\n\n").ok_or(CheckpointError::Malformed("there is no empty line before the signatures"))?;
+        let cut =
+            note.find("\n\n").ok_or(CheckpointError::Malformed("there is no empty line before the signatures"))?;
         let (text, signatures) = note.split_at(cut + 1);
         let mut lines = text.lines();
-        let origin = lines.next().and_then(Origin::new).ok_or(CheckpointError::Malformed("the first line is no origin"))?;
+        let origin =
+            lines.next().and_then(Origin::new).ok_or(CheckpointError::Malformed("the first line is no origin"))?;
         let size = lines.next().and_then(parse_size).ok_or(CheckpointError::Malformed("the second line is no size"))?;
         let root = lines.next().and_then(parse_root).ok_or(CheckpointError::Malformed("the third line is no root"))?;
         // `tlog-checkpoint` allows extension lines. We write none, and what we can't read we don't vouch for.
@@ -86,7 +88,8 @@ impl Checkpoint {
         }
         let expected = key_hash(&origin, key);
         for line in signatures.trim_start_matches('\n').lines() {
-            let (name, blob) = parse_signature(line).ok_or(CheckpointError::Malformed("a signature line is not one"))?;
+            let (name, blob) =
+                parse_signature(line).ok_or(CheckpointError::Malformed("a signature line is not one"))?;
             let Some((hash, signature)) = blob.split_at_checked(4) else { continue };
             if name != origin.as_str() || hash != expected {
                 continue;

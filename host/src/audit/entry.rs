@@ -38,9 +38,8 @@ impl Entry {
 
     /// An entry of the record's own.
     pub(super) fn internal(event: &str) -> Self {
-        let problem = (!is_name(event)).then(|| {
-            "an event name is 1 to 64 ASCII letters, digits, dots, dashes and underscores".to_owned()
-        });
+        let problem = (!is_name(event))
+            .then(|| "an event name is 1 to 64 ASCII letters, digits, dots, dashes and underscores".to_owned());
         let shown = if problem.is_none() { event } else { "" };
         Self { names: Vec::new(), text: format!("\"ev\":\"{shown}\"").into_bytes(), problem }
     }

@@ -52,7 +52,8 @@ pub(super) fn load(dir: &Directory, checkpoint: &Checkpoint) -> Option<Tip> {
     if hint.v != 1 || hint.seq != checkpoint.size() || frontier.root() != checkpoint.root() {
         return None;
     }
-    let length = usize::try_from(hint.offset.checked_sub(hint.start)?).ok().filter(|length| *length <= MAX_LINE_BYTES + 1)?;
+    let length =
+        usize::try_from(hint.offset.checked_sub(hint.start)?).ok().filter(|length| *length <= MAX_LINE_BYTES + 1)?;
     let mut file = dir.read(&segment::name(hint.segment)).ok()?;
     file.seek(SeekFrom::Start(hint.start)).ok()?;
     let mut bytes = vec![0; length];

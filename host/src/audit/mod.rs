@@ -11,24 +11,41 @@
 
 mod chain;
 mod checkpoint;
+pub mod consistency;
 mod directory;
 mod entry;
+mod export;
 mod hint;
 mod journal;
 mod json;
 mod line;
 mod notes;
+mod public_key;
 mod quarantine;
 mod record;
 mod recover;
+mod render;
+mod report;
 mod segment;
+mod tail;
 mod tip;
 pub mod tree;
+mod verify;
+mod walk;
 mod writer;
 
 pub use chain::{Digest, genesis, link};
-pub use checkpoint::{Checkpoint, CheckpointError, Origin, encode_key};
+pub use checkpoint::{Checkpoint, CheckpointError, Origin};
 pub use directory::DiskError;
 pub use entry::Entry;
+pub use export::{ExportError, Exported, export, verify_bundle};
 pub use line::{Line, MAX_LINE_BYTES};
+pub use public_key::{PublicKey, PublicKeyError};
 pub use record::{CheckpointSink, Health, Receipt, Record, RecordError, RecordSettings};
+pub use render::{plain, render};
+pub use report::{Problem, ProblemKind, Report};
+pub use tail::{Tail, TailError, tail};
+pub use verify::{VerifyError, verify};
+
+#[cfg(test)]
+mod tests;

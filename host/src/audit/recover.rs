@@ -28,7 +28,8 @@ pub(super) struct Recovered {
 /// Finds the end of the record, if it is one that this origin and key may continue.
 pub(super) fn recover(dir: &Directory, origin: &Origin, key: &VerifyingKey) -> Result<Recovered, RecordError> {
     let segments = dir.segments()?;
-    let latest = notes::latest(dir, key)?.map_err(|why| broken(format!("a note in `{}` is bad: {why}", notes::FILE)))?;
+    let latest =
+        notes::latest(dir, key)?.map_err(|why| broken(format!("a note in `{}` is bad: {why}", notes::FILE)))?;
     if let Some((expected, found)) = (1..).zip(&segments).find(|(expected, found)| expected != *found) {
         let (expected, found) = (segment::name(expected), segment::name(*found));
         return Err(broken(format!("`{expected}` is missing before `{found}`")));
@@ -93,7 +94,8 @@ fn resume(dir: &Directory, hinted: Tip, last: u64) -> Result<(Tip, u64), RecordE
         let tip = match before.take() {
             Some(tip) => tip,
             None => {
-                let head = line::parse(line).map_err(|why| broken(format!("`{name}` at byte {start}: expected {why}")))?;
+                let head =
+                    line::parse(line).map_err(|why| broken(format!("`{name}` at byte {start}: expected {why}")))?;
                 Tip { seq: head.seq - 1, hash: head.prev, ..Tip::genesis() }
             }
         };

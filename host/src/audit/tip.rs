@@ -76,7 +76,11 @@ impl Tip {
         let broken = |kind, expected: String, found: String| Err(Break { kind, expected, found });
         if head.seq != self.seq + 1 {
             let (expected, found) = (self.seq + 1, head.seq);
-            return broken(BreakKind::Sequence, format!("sequence number {expected}"), format!("sequence number {found}"));
+            return broken(
+                BreakKind::Sequence,
+                format!("sequence number {expected}"),
+                format!("sequence number {found}"),
+            );
         }
         if head.prev != self.hash {
             return broken(BreakKind::Chain, format!("prev {}", self.hash), format!("prev {}", head.prev));

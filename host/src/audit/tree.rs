@@ -179,11 +179,11 @@ pub fn root_of_path(leaf: Digest, index: u64, size: u64, path: &[Digest]) -> Opt
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what went wrong by failing")]
-mod tests {
+pub(in crate::audit) mod tests {
     use super::*;
 
     /// The leaves and roots of the reference test of certificate transparency (RFC 6962's own implementation).
-    const LEAVES: [&[u8]; 8] = [
+    pub(in crate::audit) const LEAVES: [&[u8]; 8] = [
         b"",
         b"\x00",
         b"\x10",
