@@ -18,6 +18,15 @@ const MAX_AGE: Duration = Duration::from_secs(30 * 60);
 /// A session that was idle for longer is asked whether it still lives before it is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 
+/// Which session will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pick {
+    /// An idle one or a new one.
+    Any,
+    /// A new one.
+    Fresh,
+}
+
 /// The sessions of one target.
 pub(super) struct Pool {
     pub(super) endpoint: Endpoint,
@@ -38,14 +47,17 @@ impl Pool {
         }
     }
 
-    /// A session to oneself: one that lives and was used last, or a new one. With `fresh`, always a new one.
-    pub(super) async fn take(&self, deadline: Instant, fresh: bool) -> Result<Session, QueryError> {
+    /// A session to oneself: one that lives, the last used first, or a new one.
+    pub(super) async fn take(&self, deadline: Instant, pick: Pick) -> Result<Session, QueryError> {
         let permit = self.slot(&self.slots, deadline).await?;
         while let Some(mut session) = self.pop() {
             let rested = session
                 .idle_since
                 .map_or(Duration::ZERO, |since| since.elapsed());
-            if fresh || session.client.is_closed() || session.opened.elapsed() > MAX_AGE {
+            if pick == Pick::Fresh
+                || session.client.is_closed()
+                || session.opened.elapsed() > MAX_AGE
+            {
                 continue;
             }
             if rested > TRUSTED_IDLE {

@@ -245,11 +245,6 @@ impl Session {
         }
         self.guard.verify(&self.client).await
     }
-
-    #[cfg(test)]
-    pub(super) fn cached_statements(&self) -> usize {
-        self.statements.len()
-    }
 }
 
 impl Drop for Session {

@@ -15,7 +15,7 @@ use super::{
     execute::{self, End},
     facts::TargetFacts,
     maintain,
-    pool::Pool,
+    pool::{Pick, Pool},
     session::Session,
     settings::{Expect, TargetSettings},
 };
@@ -132,9 +132,27 @@ impl Target {
         }
         let timeouts = self.endpoint().timeouts;
         let deadline = Instant::now() + timeouts.connect + timeouts.statement;
-        let (facts, _) = self.retrying(deadline, &ReadFacts).await?;
+        let facts = match self.read_facts(deadline, Pick::Any).await {
+            Err(failed) if failed.stale => self.read_facts(deadline, Pick::Fresh).await,
+            other => other,
+        };
+        let facts = Arc::new(facts.map_err(|failed| failed.error)?);
         *self.memory() = Some(Arc::clone(&facts));
         Ok(facts)
+    }
+
+    async fn read_facts(&self, deadline: Instant, pick: Pick) -> Result<TargetFacts, Failed> {
+        let mut session = self.take(deadline, pick).await?;
+        session.begin();
+        match timeout_at(deadline.into(), TargetFacts::read(&session.client)).await {
+            Ok(Ok(facts)) => {
+                session.end();
+                self.0.pool.give_back(session);
+                Ok(facts)
+            }
+            Ok(Err(error)) => Err(Failed::on(session, error).await),
+            Err(_) => Err(Failed::on(session, QueryError::Timeout).await),
+        }
     }
 
     /// Runs a proven and bound statement in its mode.
@@ -151,19 +169,49 @@ impl Target {
         limits: &Limits,
     ) -> Result<Executed, QueryError> {
         let done = match bound.mode {
-            Mode::Read => self.retrying(limits.deadline, &Read { bound, limits }).await,
-            Mode::Act => self.retrying(limits.deadline, &Act { bound, limits }).await,
             Mode::Maintain => self.maintain(bound, limits).await,
+            Mode::Read | Mode::Act => match self.transact(bound, limits, Pick::Any).await {
+                Err(failed) if failed.stale => self.transact(bound, limits, Pick::Fresh).await,
+                other => other,
+            }
+            .map_err(|failed| failed.error),
         };
-        done.map(|(rows, notices)| Executed { rows, notices })
-            .inspect_err(|error| self.learn_from(error))
+        done.inspect_err(|error| self.learn_from(error))
+    }
+
+    async fn transact(
+        &self,
+        bound: &BoundStatement,
+        limits: &Limits,
+        pick: Pick,
+    ) -> Result<Executed, Failed> {
+        let mut session = self.take(limits.deadline, pick).await?;
+        let end = if bound.mode == Mode::Read {
+            let run = execute::read(&mut session, bound, limits);
+            timeout_at(limits.deadline.into(), run)
+                .await
+                .unwrap_or(End::Doubtful(QueryError::Timeout))
+        } else {
+            // Keeps the time itself: a COMMIT is not cut short.
+            execute::act(&mut session, bound, limits).await
+        };
+        match end {
+            End::Doubtful(error) => Err(Failed::on(session, error).await),
+            End::Clean(result) => {
+                session.end();
+                let notices = session.notices.take().texts;
+                self.0.pool.give_back(session);
+                let rows = result.map_err(Failed::definite)?;
+                Ok(Executed { rows, notices })
+            }
+        }
     }
 
     async fn maintain(
         &self,
         bound: &BoundStatement,
         limits: &Limits,
-    ) -> Result<(RowSet, Vec<String>), QueryError> {
+    ) -> Result<Executed, QueryError> {
         let mut session = self
             .0
             .pool
@@ -175,59 +223,35 @@ impl Target {
             .await
             .unwrap_or(End::Doubtful(QueryError::Timeout));
         match end {
-            End::Doubtful(error) => {
-                see_the_end(session).await;
-                Err(error)
-            }
+            End::Doubtful(error) => Err(Failed::on(session, error).await.error),
             End::Clean(result) => {
                 session.end();
                 let said = session.notices.take();
                 let rows = result?;
                 match said.warning {
                     Some(warning) => Err(QueryError::Skipped(warning)),
-                    None => Ok((rows, said.texts)),
+                    None => Ok(Executed {
+                        rows,
+                        notices: said.texts,
+                    }),
                 }
             }
         }
     }
 
-    /// Runs work on a pooled session, and once more on a new one if a session that had been idle turns out to be dead before
-    /// anything can have happened. The work answers with an inner result if the session is in order.
-    async fn retrying<T>(
-        &self,
-        deadline: Instant,
-        work: &impl Work<Out = T>,
-    ) -> Result<(T, Vec<String>), QueryError> {
-        let pool = &self.0.pool;
-        let mut fresh = false;
-        loop {
-            let mut session = pool.take(deadline, fresh).await?;
-            self.same_role(&session)?;
-            let reused = session.idle_since.is_some();
-            drop(session.notices.take());
-            match work.run(&mut session, deadline).await {
-                Ok((result, notices)) => {
-                    session.end();
-                    pool.give_back(session);
-                    return result.map(|value| (value, notices));
-                }
-                Err(error) => {
-                    see_the_end(session).await;
-                    let harmless = matches!(
-                        error,
-                        QueryError::Connection {
-                            effect_unknown: false,
-                            ..
-                        }
-                    );
-                    if !harmless || !reused || fresh {
-                        return Err(error);
-                    }
-                    pool.clear();
-                    fresh = true;
-                }
-            }
+    async fn take(&self, deadline: Instant, pick: Pick) -> Result<Session, Failed> {
+        if pick == Pick::Fresh {
+            self.0.pool.clear();
         }
+        let session = self
+            .0
+            .pool
+            .take(deadline, pick)
+            .await
+            .map_err(Failed::definite)?;
+        self.same_role(&session).map_err(Failed::definite)?;
+        drop(session.notices.take());
+        Ok(session)
     }
 
     /// A session that was opened later than the facts were read knows better. What is to run was chosen by the facts, so it
@@ -277,86 +301,35 @@ impl Target {
     }
 }
 
-/// What may be done on a pooled session, and done again on a new one.
-trait Work: Sync {
-    type Out: Send;
-
-    /// The inner result if the session is in order afterwards, the outer error if it is not.
-    fn run(
-        &self,
-        session: &mut Session,
-        deadline: Instant,
-    ) -> impl Future<Output = Result<(Result<Self::Out, QueryError>, Vec<String>), QueryError>> + Send;
+/// How an attempt failed.
+struct Failed {
+    error: QueryError,
+    /// A session that had been idle turned out to be dead before anything can have happened: worth one attempt on a new one.
+    stale: bool,
 }
 
-struct ReadFacts;
-
-impl Work for ReadFacts {
-    type Out = Arc<TargetFacts>;
-
-    async fn run(
-        &self,
-        session: &mut Session,
-        deadline: Instant,
-    ) -> Result<(Result<Self::Out, QueryError>, Vec<String>), QueryError> {
-        session.begin();
-        match timeout_at(deadline.into(), TargetFacts::read(&session.client)).await {
-            Ok(Ok(facts)) => Ok((Ok(Arc::new(facts)), Vec::new())),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(QueryError::Timeout),
+impl Failed {
+    fn definite(error: QueryError) -> Self {
+        Self {
+            error,
+            stale: false,
         }
     }
-}
 
-struct Read<'a> {
-    bound: &'a BoundStatement,
-    limits: &'a Limits,
-}
-
-impl Work for Read<'_> {
-    type Out = RowSet;
-
-    async fn run(
-        &self,
-        session: &mut Session,
-        deadline: Instant,
-    ) -> Result<(Result<RowSet, QueryError>, Vec<String>), QueryError> {
-        let run = execute::read(session, self.bound, self.limits);
-        let end = timeout_at(deadline.into(), run).await.unwrap_or(End::Doubtful(QueryError::Timeout));
-        settled(end, session)
+    /// Cancels what may still run on a session, waits a while to see it end, and closes the session.
+    async fn on(session: Session, error: QueryError) -> Self {
+        let reused = session.idle_since.is_some();
+        // Neither a timeout nor a stopped runtime leaves anything to do here: the cancelling goes on by itself, and the
+        // server's own timeout comes after.
+        let _ = timeout(SEE_THE_END, session.cancel()).await;
+        let stale = reused
+            && matches!(
+                error,
+                QueryError::Connection {
+                    effect_unknown: false,
+                    ..
+                }
+            );
+        Self { error, stale }
     }
-}
-
-struct Act<'a> {
-    bound: &'a BoundStatement,
-    limits: &'a Limits,
-}
-
-impl Work for Act<'_> {
-    type Out = RowSet;
-
-    async fn run(
-        &self,
-        session: &mut Session,
-        _: Instant,
-    ) -> Result<(Result<RowSet, QueryError>, Vec<String>), QueryError> {
-        settled(execute::act(session, self.bound, self.limits).await, session)
-    }
-}
-
-/// Takes what was said with what was given.
-fn settled(
-    end: End,
-    session: &Session,
-) -> Result<(Result<RowSet, QueryError>, Vec<String>), QueryError> {
-    match end {
-        End::Clean(result) => Ok((result, session.notices.take().texts)),
-        End::Doubtful(error) => Err(error),
-    }
-}
-
-/// Cancels what may still run and waits a while to see it end.
-async fn see_the_end(session: Session) {
-    // Neither a timeout nor a stopped runtime leaves anything to do here: the server's own timeout comes after.
-    let _ = timeout(SEE_THE_END, session.cancel()).await;
 }
