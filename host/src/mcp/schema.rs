@@ -98,6 +98,7 @@ pub fn output() -> Schema {
             "approved_by": text(),
             "digest": text(),
             "expires_at": text(),
+            "how_a_person_decides": text(),
             "next": {"type": "object"},
             "record_degraded": {"type": "boolean"},
             "code": text(),

@@ -60,7 +60,9 @@ impl<G> Clone for Server<G> {
 impl<G: Gatekeeper> Server<G> {
     /// A server whose requests each carry their authenticated [`Principal`].
     #[must_use]
-    pub fn new(gatekeeper: Arc<G>, settings: McpSettings) -> Self {
+    pub fn new(gatekeeper: Arc<G>, mut settings: McpSettings) -> Self {
+        // Whoever may wait this long by itself may also ask to.
+        settings.longest_wait = settings.longest_wait.max(settings.hold_wait);
         Self {
             gatekeeper,
             settings: Arc::new(settings),

@@ -16,7 +16,7 @@ pub const SESSION_HEADER: &str = "mcp-session-id";
 /// Sessions of one agent. Clients that crash leave theirs behind, so the oldest makes way for a new one.
 const PER_AGENT: usize = 32;
 /// An idle session ends after this. It must outlast the longest wait for an approval, during which nothing is sent.
-const IDLE: Duration = Duration::from_secs(3600);
+const IDLE: Duration = Duration::from_secs(2 * 3600);
 
 /// The sessions and their owners. Clones share them.
 #[derive(Clone, Debug)]
@@ -90,6 +90,7 @@ impl Sessions {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

@@ -49,7 +49,7 @@ fn push_cell(out: &mut String, cell: &Value) {
         Value::Text(text) if text.is_empty() => out.push_str("\"\""),
         Value::Text(text) => push_escaped(out, text, true),
         Value::Integers(_) | Value::Texts(_) => {
-            push_escaped(out, &cell.to_json().to_string(), true)
+            push_escaped(out, &cell.to_json().to_string(), true);
         }
     }
 }

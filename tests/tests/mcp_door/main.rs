@@ -94,7 +94,11 @@ async fn the_list_of_tools_is_what_agents_know() {
     let tools = serde_json::to_value(connected.client.list_all_tools().await.unwrap()).unwrap();
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         let text = serde_json::to_string_pretty(&tools).unwrap();
-        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mcp_door/tools.json"), format!("{text}\n")).unwrap();
+        std::fs::write(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mcp_door/tools.json"),
+            format!("{text}\n"),
+        )
+        .unwrap();
         return;
     }
     let known: Value = serde_json::from_str(TOOLS).unwrap();
