@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     door::Gatekeeper,
+    in_flight::InFlight,
     listen,
     server::Server,
     sessions::{SESSION_HEADER, Sessions},
@@ -34,6 +35,8 @@ use crate::gate::call::Principal;
 pub const PATH: &str = "/mcp";
 /// Values of `Host` that are answered without being configured.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+/// Requests of one agent at once: its calls and a stream for each of its sessions, so that it leaves connections to others.
+pub const REQUESTS_PER_AGENT: usize = 96;
 /// For a request's body, which comes in one piece from every real client.
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// How long calls go on by themselves after the server was told to stop.
@@ -53,6 +56,7 @@ pub struct HttpSettings {
 /// What the requests share.
 struct Shared<G> {
     agents: Agents,
+    requests: InFlight,
     sessions: Sessions,
     service: StreamableHttpService<Server<G>, LocalSessionManager>,
     max_body: usize,
@@ -103,6 +107,7 @@ pub fn router<G: Gatekeeper>(
     );
     let shared = Arc::new(Shared {
         agents: settings.agents,
+        requests: InFlight::default(),
         sessions,
         service,
         max_body,
@@ -126,6 +131,13 @@ async fn answer<G: Gatekeeper>(
             HeaderValue::from_static("Bearer realm=\"lockgate\""),
         );
         return response;
+    };
+    let Some(room) = shared.requests.enter(&principal.agent, REQUESTS_PER_AGENT) else {
+        return (
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many requests of this agent are open\n",
+        )
+            .into_response();
     };
     // What comes after this may log requests.
     request.headers_mut().remove(header::AUTHORIZATION);
@@ -156,7 +168,13 @@ async fn answer<G: Gatekeeper>(
     {
         shared.sessions.opened(session, &agent).await;
     }
-    response.map(Body::new)
+    // The request is open until its last byte is sent or its client has gone.
+    response.map(|body| {
+        Body::from_stream(Body::new(body).into_data_stream().map(move |piece| {
+            let _open = &room;
+            piece
+        }))
+    })
 }
 
 /// True without a session, and for exactly one that this agent opened.

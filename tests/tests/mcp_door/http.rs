@@ -13,7 +13,7 @@ use lockgate::{
 };
 use serde_json::json;
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
@@ -240,6 +240,27 @@ async fn a_session_answers_to_its_own_agent_only() {
 }
 
 #[tokio::test]
+async fn an_agent_leaves_connections_to_others() {
+    let served = served(McpSettings::default()).await;
+    let mut open = Vec::new();
+    for _ in 0..door::REQUESTS_PER_AGENT {
+        let mut stream = TcpStream::connect(served.at).await.unwrap();
+        let head = format!(
+            "POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: {}\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
+            served.one
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The door has begun to read the body, so the request counts.
+        let mut go_on = [0; 12];
+        stream.read_exact(&mut go_on).await.unwrap();
+        assert_eq!(&go_on, b"HTTP/1.1 100");
+        open.push(stream);
+    }
+    assert_eq!(served.post(&served.one, &[], INITIALIZE).await.status, 429);
+    assert_eq!(served.post(&served.two, &[], INITIALIZE).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_held_call_reports_progress_and_is_cancelled_in_its_session() {
     let served = served(McpSettings {
         hold_wait: Duration::from_secs(300),
@@ -301,9 +322,7 @@ async fn a_held_call_reports_progress_and_is_cancelled_in_its_session() {
     let mut heard = vec![0; 1 << 16];
     let mut text = String::new();
     while !text.contains("waiting for a person") {
-        let read = tokio::io::AsyncReadExt::read(&mut stream, &mut heard)
-            .await
-            .unwrap();
+        let read = stream.read(&mut heard).await.unwrap();
         assert_ne!(read, 0, "{text}");
         text.push_str(&String::from_utf8_lossy(&heard[..read]));
     }
