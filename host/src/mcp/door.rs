@@ -46,9 +46,6 @@ pub trait Gatekeeper: Send + Sync + 'static {
         let _ = principal;
         let message = format!("the call of `{}` is malformed", call.action);
         let refusal = Refusal::new(Code::InvalidArguments, message).with_problems(problems);
-        std::future::ready(Refused {
-            run: String::new(),
-            refusal,
-        })
+        std::future::ready(Refused { run: String::new(), refusal })
     }
 }

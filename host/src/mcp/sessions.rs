@@ -7,9 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rmcp::transport::streamable_http_server::session::{
-    SessionManager, local::LocalSessionManager,
-};
+use rmcp::transport::streamable_http_server::session::{SessionManager, local::LocalSessionManager};
 
 /// The header that names a session.
 pub const SESSION_HEADER: &str = "mcp-session-id";
@@ -30,10 +28,7 @@ impl Default for Sessions {
     fn default() -> Self {
         let mut manager = LocalSessionManager::default();
         manager.session_config.keep_alive = Some(IDLE);
-        Self {
-            manager: Arc::new(manager),
-            owners: Arc::default(),
-        }
+        Self { manager: Arc::new(manager), owners: Arc::default() }
     }
 }
 
@@ -47,21 +42,12 @@ impl Sessions {
     /// Whether this agent opened the session.
     #[must_use]
     pub fn is_owner(&self, session: &str, agent: &str) -> bool {
-        self.owners()
-            .iter()
-            .any(|(id, owner)| id == session && owner == agent)
+        self.owners().iter().any(|(id, owner)| id == session && owner == agent)
     }
 
     /// Notes who opened a session, and closes what the agent has too many of.
     pub async fn opened(&self, session: &str, agent: &str) {
-        let open: Vec<String> = self
-            .manager
-            .sessions
-            .read()
-            .await
-            .keys()
-            .map(ToString::to_string)
-            .collect();
+        let open: Vec<String> = self.manager.sessions.read().await.keys().map(ToString::to_string).collect();
         let mut surplus = Vec::new();
         {
             let mut owners = self.owners();

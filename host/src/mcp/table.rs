@@ -89,10 +89,7 @@ mod tests {
     use crate::value::{Column, ColumnKind};
 
     fn column(name: &str, kind: ColumnKind) -> Column {
-        Column {
-            name: name.into(),
-            kind,
-        }
+        Column { name: name.into(), kind }
     }
 
     #[test]
@@ -113,10 +110,7 @@ mod tests {
                 Value::Text("SELECT a\n|| b".into()),
             ]],
         };
-        assert_eq!(
-            text_table(&rows),
-            "pid|usename|idle_seconds|waiting|query\n4471|deploy||t|SELECT a\\n\\|\\| b"
-        );
+        assert_eq!(text_table(&rows), "pid|usename|idle_seconds|waiting|query\n4471|deploy||t|SELECT a\\n\\|\\| b");
     }
 
     proptest! {
