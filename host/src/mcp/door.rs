@@ -1,14 +1,16 @@
 //! What the agents' door needs of the gate, as a trait, so that the server can be tested without one and the gate need
 //! not know that MCP exists.
 
-use std::future::Future;
-
 use crate::{
     error::{Code, Problem, Refusal},
     gate::call::{Answer, Call, Hold, OfferedAction, Principal, Refused},
 };
 
 /// Keeps the gate: offers actions, takes calls, and takes up held ones.
+///
+/// A cancelled [`Hold`] ends the *wait* and the caller's own run; it must not withdraw a request that a person may be
+/// looking at. Clients cancel by themselves when their own time limit passes (most after 60 seconds), and so does a server
+/// that is stopped; the agent takes the request up again with `lockgate.await_approval`.
 ///
 /// Implementations must carry a call to its recorded end once it has begun, whatever becomes of the client: the server
 /// never drops the futures it gets from here, it only cancels [`Hold::cancel`].
@@ -44,9 +46,6 @@ pub trait Gatekeeper: Send + Sync + 'static {
         let _ = principal;
         let message = format!("the call of `{}` is malformed", call.action);
         let refusal = Refusal::new(Code::InvalidArguments, message).with_problems(problems);
-        std::future::ready(Refused {
-            run: String::new(),
-            refusal,
-        })
+        std::future::ready(Refused { run: String::new(), refusal })
     }
 }

@@ -13,14 +13,14 @@ use axum::{
 };
 use futures_util::StreamExt;
 use rmcp::transport::{
-    StreamableHttpServerConfig, StreamableHttpService,
-    streamable_http_server::session::local::LocalSessionManager,
+    StreamableHttpServerConfig, StreamableHttpService, streamable_http_server::session::local::LocalSessionManager,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     door::Gatekeeper,
+    in_flight::InFlight,
     listen,
     server::Server,
     sessions::{SESSION_HEADER, Sessions},
@@ -34,6 +34,8 @@ use crate::gate::call::Principal;
 pub const PATH: &str = "/mcp";
 /// Values of `Host` that are answered without being configured.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+/// Requests of one agent at once: its calls and a stream for each of its sessions, so that it leaves connections to others.
+pub const REQUESTS_PER_AGENT: usize = 96;
 /// For a request's body, which comes in one piece from every real client.
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// How long calls go on by themselves after the server was told to stop.
@@ -53,6 +55,7 @@ pub struct HttpSettings {
 /// What the requests share.
 struct Shared<G> {
     agents: Agents,
+    requests: InFlight,
     sessions: Sessions,
     service: StreamableHttpService<Server<G>, LocalSessionManager>,
     max_body: usize,
@@ -79,62 +82,36 @@ pub async fn serve<G: Gatekeeper>(
 }
 
 /// The routes: [`PATH`] and `/healthz`. Cancelling `cut` ends sessions, streams and running calls.
-pub fn router<G: Gatekeeper>(
-    server: Server<G>,
-    settings: HttpSettings,
-    cut: CancellationToken,
-) -> Router {
+pub fn router<G: Gatekeeper>(server: Server<G>, settings: HttpSettings, cut: CancellationToken) -> Router {
     let sessions = Sessions::default();
     let max_body = server.settings().max_message;
-    let hosts = LOOPBACK
-        .into_iter()
-        .map(str::to_owned)
-        .chain(settings.allowed_hosts);
+    let hosts = LOOPBACK.into_iter().map(str::to_owned).chain(settings.allowed_hosts);
     let config = StreamableHttpServerConfig::default()
         .with_allowed_hosts(hosts)
         .with_allowed_origins(settings.allowed_origins)
         .enforce_origin_validation()
         .with_max_request_body_bytes(max_body)
         .with_cancellation_token(cut);
-    let service = StreamableHttpService::new(
-        move || Ok::<_, io::Error>(server.clone()),
-        sessions.manager(),
-        config,
-    );
-    let shared = Arc::new(Shared {
-        agents: settings.agents,
-        sessions,
-        service,
-        max_body,
-    });
+    let service = StreamableHttpService::new(move || Ok::<_, io::Error>(server.clone()), sessions.manager(), config);
+    let shared =
+        Arc::new(Shared { agents: settings.agents, requests: InFlight::default(), sessions, service, max_body });
     // Whatever is not `/healthz` asks for a token first, so that a stranger can't even tell which paths exist.
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .fallback(answer::<G>)
-        .with_state(shared)
+    Router::new().route("/healthz", get(|| async { "ok\n" })).fallback(answer::<G>).with_state(shared)
 }
 
-async fn answer<G: Gatekeeper>(
-    State(shared): State<Arc<Shared<G>>>,
-    mut request: Request<Body>,
-) -> Response {
+async fn answer<G: Gatekeeper>(State(shared): State<Arc<Shared<G>>>, mut request: Request<Body>) -> Response {
     let Some(principal) = shared.agents.recognise(request.headers()).cloned() else {
-        let mut response =
-            (StatusCode::UNAUTHORIZED, "present a valid agent token\n").into_response();
-        response.headers_mut().insert(
-            header::WWW_AUTHENTICATE,
-            HeaderValue::from_static("Bearer realm=\"lockgate\""),
-        );
+        let mut response = (StatusCode::UNAUTHORIZED, "present a valid agent token\n").into_response();
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"lockgate\""));
         return response;
+    };
+    let Some(room) = shared.requests.enter(&principal.agent, REQUESTS_PER_AGENT) else {
+        return (StatusCode::TOO_MANY_REQUESTS, "too many requests of this agent are open\n").into_response();
     };
     // What comes after this may log requests.
     request.headers_mut().remove(header::AUTHORIZATION);
     if request.uri().path() != PATH {
-        return (
-            StatusCode::NOT_FOUND,
-            format!("nothing is here; MCP is at {PATH}\n"),
-        )
-            .into_response();
+        return (StatusCode::NOT_FOUND, format!("nothing is here; MCP is at {PATH}\n")).into_response();
     }
     if !names_own_session(&shared.sessions, request.headers(), &principal) {
         // The answer for a session that has ended, since that is all a stranger may learn.
@@ -149,14 +126,16 @@ async fn answer<G: Gatekeeper>(
         };
     }
     let response = shared.service.handle(request).await;
-    if let Some(session) = response
-        .headers()
-        .get(SESSION_HEADER)
-        .and_then(|id| id.to_str().ok())
-    {
+    if let Some(session) = response.headers().get(SESSION_HEADER).and_then(|id| id.to_str().ok()) {
         shared.sessions.opened(session, &agent).await;
     }
-    response.map(Body::new)
+    // The request is open until its last byte is sent or its client has gone.
+    response.map(|body| {
+        Body::from_stream(Body::new(body).into_data_stream().map(move |piece| {
+            let _open = &room;
+            piece
+        }))
+    })
 }
 
 /// True without a session, and for exactly one that this agent opened.
@@ -164,9 +143,7 @@ fn names_own_session(sessions: &Sessions, headers: &HeaderMap, principal: &Princ
     let mut named = headers.get_all(SESSION_HEADER).iter();
     match (named.next(), named.next()) {
         (None, _) => true,
-        (Some(id), None) => id
-            .to_str()
-            .is_ok_and(|id| sessions.is_owner(id, &principal.agent)),
+        (Some(id), None) => id.to_str().is_ok_and(|id| sessions.is_owner(id, &principal.agent)),
         (Some(_), Some(_)) => false,
     }
 }
@@ -182,11 +159,7 @@ async fn with_strict_body(request: Request<Body>, limit: usize) -> Result<Reques
         }
         Ok(Err(Some(error))) => return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, &error)),
         Err(_) => {
-            return Err((
-                StatusCode::REQUEST_TIMEOUT,
-                "the body did not come in time\n",
-            )
-                .into_response());
+            return Err((StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n").into_response());
         }
     };
     match strict_json::message(&bytes) {

@@ -34,18 +34,13 @@ impl InFlight {
             }
             room
         });
-        entered.then(|| Running {
-            calls: self.clone(),
-            agent: agent.to_owned(),
-        })
+        entered.then(|| Running { calls: self.clone(), agent: agent.to_owned() })
     }
 
     /// Waits until no call runs, at most `limit`. True if none does.
     pub async fn idle(&self, limit: Duration) -> bool {
         let mut calls = self.0.subscribe();
-        tokio::time::timeout(limit, calls.wait_for(HashMap::is_empty))
-            .await
-            .is_ok()
+        tokio::time::timeout(limit, calls.wait_for(HashMap::is_empty)).await.is_ok()
     }
 }
 

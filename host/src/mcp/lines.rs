@@ -82,10 +82,7 @@ impl<R: AsyncRead + Unpin + Send> LineTransport<R> {
     }
 }
 
-async fn write_lines(
-    mut out: impl AsyncWrite + Unpin,
-    mut lines: mpsc::Receiver<(Bytes, Option<Written>)>,
-) {
+async fn write_lines(mut out: impl AsyncWrite + Unpin, mut lines: mpsc::Receiver<(Bytes, Option<Written>)>) {
     while let Some((line, written)) = lines.recv().await {
         let result = async {
             out.write_all(&line).await?;
@@ -110,28 +107,19 @@ fn to_line(message: &impl serde::Serialize) -> io::Result<Bytes> {
 }
 
 fn closed() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::BrokenPipe,
-        "the client does not read any more",
-    )
+    io::Error::new(io::ErrorKind::BrokenPipe, "the client does not read any more")
 }
 
 impl<R: AsyncRead + Unpin + Send> Transport<RoleServer> for LineTransport<R> {
     type Error = io::Error;
 
-    fn send(
-        &mut self,
-        item: TxJsonRpcMessage<RoleServer>,
-    ) -> impl Future<Output = io::Result<()>> + Send + 'static {
+    fn send(&mut self, item: TxJsonRpcMessage<RoleServer>) -> impl Future<Output = io::Result<()>> + Send + 'static {
         let line = to_line(&item);
         let write = self.write.clone();
         async move {
             let (tell, told) = oneshot::channel();
             let write = write.ok_or_else(closed)?;
-            write
-                .send((line?, Some(tell)))
-                .await
-                .map_err(|_| closed())?;
+            write.send((line?, Some(tell))).await.map_err(|_| closed())?;
             told.await.map_err(|_| closed())?
         }
     }

@@ -47,17 +47,11 @@ impl Connections {
 /// Accepts connections until `stop` is cancelled.
 pub async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) -> Connections {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
-    let mut connections = Connections {
-        open: JoinSet::new(),
-        finish: CancellationToken::new(),
-    };
+    let mut connections = Connections { open: JoinSet::new(), finish: CancellationToken::new() };
     loop {
         let next = async {
             // The semaphore is never closed; were it, accepting would end here for good.
-            let place = Arc::clone(&room)
-                .acquire_owned()
-                .await
-                .map_err(io::Error::other)?;
+            let place = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
             Ok::<_, io::Error>((place, listener.accept().await?.0))
         };
         tokio::select! {

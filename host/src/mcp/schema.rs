@@ -34,11 +34,7 @@ pub fn input(action: &OfferedAction) -> Schema {
     required.push(Value::from("reason"));
 
     let mut schema = object(properties, required);
-    let examples: Vec<Value> = action
-        .examples
-        .iter()
-        .filter_map(|example| example_call(action, example))
-        .collect();
+    let examples: Vec<Value> = action.examples.iter().filter_map(|example| example_call(action, example)).collect();
     if !examples.is_empty() {
         schema.insert("examples".to_owned(), Value::Array(examples));
     }
@@ -98,6 +94,7 @@ pub fn output() -> Schema {
             "approved_by": text(),
             "digest": text(),
             "expires_at": text(),
+            "how_a_person_decides": text(),
             "next": {"type": "object"},
             "record_degraded": {"type": "boolean"},
             "code": text(),
@@ -144,10 +141,7 @@ fn param_schema(param: &Param) -> Schema {
             set("minimum", (*min).into());
             set("maximum", (*max).into());
         }
-        ParamKind::Text {
-            max_length,
-            pattern,
-        } => {
+        ParamKind::Text { max_length, pattern } => {
             set("type", "string".into());
             set("maxLength", (*max_length).into());
             match portable_pattern(pattern) {
@@ -180,22 +174,13 @@ fn param_schema(param: &Param) -> Schema {
 /// part (inline flags, named groups, POSIX classes, class arithmetic, `\A`, `\z` and the like).
 fn portable_pattern(pattern: &str) -> Option<String> {
     let foreign = [
-        "(?", "[[", "[:", "&&", "--", "~~", "\\A", "\\z", "\\Z", "\\p", "\\P", "\\x", "\\u", "\\U",
-        "\\a", "\\<", "\\>",
+        "(?", "[[", "[:", "&&", "--", "~~", "\\A", "\\z", "\\Z", "\\p", "\\P", "\\x", "\\u", "\\U", "\\a", "\\<", "\\>",
     ];
-    if foreign
-        .iter()
-        .any(|part| pattern.replace("(?:", "(").contains(part))
-    {
+    if foreign.iter().any(|part| pattern.replace("(?:", "(").contains(part)) {
         return None;
     }
     let ends_anchored = pattern.ends_with('$') && {
-        let escapes = pattern
-            .trim_end_matches('$')
-            .bytes()
-            .rev()
-            .take_while(|byte| *byte == b'\\')
-            .count();
+        let escapes = pattern.trim_end_matches('$').bytes().rev().take_while(|byte| *byte == b'\\').count();
         escapes.is_multiple_of(2)
     };
     if pattern.starts_with('^') && ends_anchored && !pattern.contains('|') {
@@ -217,14 +202,9 @@ fn reason_schema() -> Value {
 }
 
 fn target_schema(targets: &[TargetOffer]) -> Value {
-    let names: Vec<Value> = targets
-        .iter()
-        .map(|target| Value::from(target.name.as_str()))
-        .collect();
-    let listed: Vec<String> = targets
-        .iter()
-        .map(|target| format!("{}{}", target.name, role_note(target.role)))
-        .collect();
+    let names: Vec<Value> = targets.iter().map(|target| Value::from(target.name.as_str())).collect();
+    let listed: Vec<String> =
+        targets.iter().map(|target| format!("{}{}", target.name, role_note(target.role))).collect();
     json!({
         "type": "string",
         "enum": names,
@@ -266,28 +246,11 @@ mod tests {
     fn carries_bounds_patterns_defaults_and_choices() {
         let mut action = offered("postgres.kill_idle");
         action.params = vec![
-            param(
-                "older_than_seconds",
-                ParamKind::Integer {
-                    min: 60,
-                    max: 86_400,
-                },
-            ),
+            param("older_than_seconds", ParamKind::Integer { min: 60, max: 86_400 }),
             param("ratio", ParamKind::Number { min: 0.5, max: 1.0 }),
             param("schema", ParamKind::Identifier),
-            param(
-                "name",
-                ParamKind::Text {
-                    max_length: 10,
-                    pattern: "[a-z]+|[0-9]+".into(),
-                },
-            ),
-            param(
-                "kind",
-                ParamKind::Choice {
-                    options: vec!["a".into(), "b".into()],
-                },
-            ),
+            param("name", ParamKind::Text { max_length: 10, pattern: "[a-z]+|[0-9]+".into() }),
+            param("kind", ParamKind::Choice { options: vec!["a".into(), "b".into()] }),
             param("verbose", ParamKind::Boolean),
         ];
         action.params[5].required = false;
@@ -303,17 +266,7 @@ mod tests {
         assert_eq!(of("kind")["enum"], json!(["a", "b"]));
         assert_eq!(of("verbose")["default"], false);
         assert_eq!(schema["additionalProperties"], false);
-        assert_eq!(
-            schema["required"],
-            json!([
-                "older_than_seconds",
-                "ratio",
-                "schema",
-                "name",
-                "kind",
-                "reason"
-            ])
-        );
+        assert_eq!(schema["required"], json!(["older_than_seconds", "ratio", "schema", "name", "kind", "reason"]));
         assert_eq!(of("reason")["minLength"], 8);
         assert!(of("target").is_null());
     }
@@ -321,19 +274,11 @@ mod tests {
     #[test]
     fn asks_for_a_target_only_where_there_are_several() {
         let mut action = offered("postgres.uptime");
-        action.targets.push(TargetOffer {
-            name: "replica1".into(),
-            role: Role::Standby,
-        });
+        action.targets.push(TargetOffer { name: "replica1".into(), role: Role::Standby });
         let schema = Value::Object(input(&action));
-        assert_eq!(
-            schema["properties"]["target"]["enum"],
-            json!(["primary", "replica1"])
-        );
+        assert_eq!(schema["properties"]["target"]["enum"], json!(["primary", "replica1"]));
         assert_eq!(schema["required"], json!(["target", "reason"]));
-        let description = schema["properties"]["target"]["description"]
-            .as_str()
-            .unwrap();
+        let description = schema["properties"]["target"]["description"].as_str().unwrap();
         assert!(description.contains("replica1 (standby)"), "{description}");
     }
 
@@ -353,16 +298,10 @@ mod tests {
                 situation: "a dead migration holds a lock".into(),
                 arguments: r#"{"pid":4471}"#.into(),
             },
-            crate::pack::manifest::Example {
-                situation: "broken".into(),
-                arguments: "{".into(),
-            },
+            crate::pack::manifest::Example { situation: "broken".into(), arguments: "{".into() },
         ];
         let schema = Value::Object(input(&action));
-        assert_eq!(
-            schema["examples"],
-            json!([{"pid": 4471, "reason": "a dead migration holds a lock"}])
-        );
+        assert_eq!(schema["examples"], json!([{"pid": 4471, "reason": "a dead migration holds a lock"}]));
     }
 
     #[test]
@@ -371,14 +310,7 @@ mod tests {
         assert_eq!(portable_pattern("^a|b$").unwrap(), "^(?:^a|b$)$");
         assert_eq!(portable_pattern(r"^a\$").unwrap(), r"^(?:^a\$)$");
         assert_eq!(portable_pattern("(?:ab)+").unwrap(), "^(?:(?:ab)+)$");
-        for foreign in [
-            "(?i)abc",
-            r"\Aabc\z",
-            "[[:alpha:]]",
-            "(?P<x>a)",
-            r"\p{L}+",
-            "[a-z&&[^b]]",
-        ] {
+        for foreign in ["(?i)abc", r"\Aabc\z", "[[:alpha:]]", "(?P<x>a)", r"\p{L}+", "[a-z&&[^b]]"] {
             assert_eq!(portable_pattern(foreign), None, "{foreign}");
         }
     }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult,
-        PaginatedRequestParams, ProgressNotificationParam, ServerCapabilities, ServerConfig,
+        CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult, PaginatedRequestParams,
+        ProgressNotificationParam, ServerCapabilities, ServerConfig,
     },
     service::RequestContext,
 };
@@ -60,22 +60,16 @@ impl<G> Clone for Server<G> {
 impl<G: Gatekeeper> Server<G> {
     /// A server whose requests each carry their authenticated [`Principal`].
     #[must_use]
-    pub fn new(gatekeeper: Arc<G>, settings: McpSettings) -> Self {
-        Self {
-            gatekeeper,
-            settings: Arc::new(settings),
-            calls: InFlight::default(),
-            caller: None,
-        }
+    pub fn new(gatekeeper: Arc<G>, mut settings: McpSettings) -> Self {
+        // Whoever may wait this long by itself may also ask to.
+        settings.longest_wait = settings.longest_wait.max(settings.hold_wait);
+        Self { gatekeeper, settings: Arc::new(settings), calls: InFlight::default(), caller: None }
     }
 
     /// The same for one caller, whatever its requests carry.
     #[must_use]
     pub fn with_caller(self, caller: Principal) -> Self {
-        Self {
-            caller: Some(Arc::new(caller)),
-            ..self
-        }
+        Self { caller: Some(Arc::new(caller)), ..self }
     }
 
     /// The calls that are under way.
@@ -111,31 +105,16 @@ impl<G: Gatekeeper> Server<G> {
     ) -> Result<Answer, Refused> {
         let parts = arguments::split(call.arguments.unwrap_or_default());
         let problems = parts.problems;
-        let call = Call {
-            action,
-            target: parts.target,
-            arguments: parts.arguments,
-            reason: parts.reason,
-        };
+        let call = Call { action, target: parts.target, arguments: parts.arguments, reason: parts.reason };
         // An action that is not offered is refused by the gate as unknown before it looks at anything else.
-        if !problems.is_empty()
-            && self
-                .gatekeeper
-                .tools(principal)
-                .iter()
-                .any(|offered| offered.name == call.action)
-        {
+        if !problems.is_empty() && self.gatekeeper.tools(principal).iter().any(|offered| offered.name == call.action) {
             return Err(self.gatekeeper.refuse(principal, call, problems).await);
         }
         self.gatekeeper.call(principal, call, hold).await
     }
 
     fn hold(&self, context: &RequestContext<RoleServer>) -> (Hold, Option<JoinHandle<()>>) {
-        let mut hold = Hold {
-            wait: self.settings.hold_wait,
-            progress: None,
-            cancel: context.ct.clone(),
-        };
+        let mut hold = Hold { wait: self.settings.hold_wait, progress: None, cancel: context.ct.clone() };
         let Some(token) = context.meta.get_progress_token() else {
             return (hold, None);
         };
@@ -147,8 +126,7 @@ impl<G: Gatekeeper> Server<G> {
             let mut count = 0.0;
             while let Some(message) = told.recv().await {
                 count += 1.0;
-                let progress =
-                    ProgressNotificationParam::new(token.clone(), count).with_message(message);
+                let progress = ProgressNotificationParam::new(token.clone(), count).with_message(message);
                 if peer.notify_progress(progress).await.is_err() {
                     return;
                 }
@@ -158,19 +136,14 @@ impl<G: Gatekeeper> Server<G> {
     }
 
     fn await_tool(&self) -> String {
-        self.settings
-            .separator
-            .outward(tool::AWAIT_APPROVAL)
-            .into_owned()
+        self.settings.separator.outward(tool::AWAIT_APPROVAL).into_owned()
     }
 }
 
 impl<G: Gatekeeper> ServerHandler for Server<G> {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(
-                Implementation::new("lockgate", env!("CARGO_PKG_VERSION")).with_title("lockgate"),
-            )
+            .with_server_info(Implementation::new("lockgate", env!("CARGO_PKG_VERSION")).with_title("lockgate"))
             .with_instructions(INSTRUCTIONS)
     }
 
@@ -183,29 +156,15 @@ impl<G: Gatekeeper> ServerHandler for Server<G> {
         let mut tools = tool::all(&self.gatekeeper.tools(&principal), &self.settings);
         // The cursor is the last name of the page before: it stays right when a tool comes or goes in between.
         if let Some(cursor) = request.and_then(|page| page.cursor) {
-            if cursor.len() > 256
-                || !cursor
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-            {
-                return Err(ErrorData::invalid_params(
-                    "the cursor is not one that this server gave",
-                    None,
-                ));
+            if cursor.len() > 256 || !cursor.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+                return Err(ErrorData::invalid_params("the cursor is not one that this server gave", None));
             }
             tools.retain(|tool| *tool.name > *cursor);
         }
         let more = tools.len() > self.settings.page_size;
         tools.truncate(self.settings.page_size);
-        let next_cursor = if more {
-            tools.last().map(|tool| tool.name.to_string())
-        } else {
-            None
-        };
-        Ok(ListToolsResult {
-            next_cursor,
-            ..ListToolsResult::with_all_items(tools)
-        })
+        let next_cursor = if more { tools.last().map(|tool| tool.name.to_string()) } else { None };
+        Ok(ListToolsResult { next_cursor, ..ListToolsResult::with_all_items(tools) })
     }
 
     async fn call_tool(
@@ -217,46 +176,25 @@ impl<G: Gatekeeper> ServerHandler for Server<G> {
         let await_tool = self.await_tool();
         let most = self.settings.calls_per_agent;
         let Some(_running) = self.calls.enter(&principal.agent, most) else {
-            let refusal = Refusal::new(
-                Code::Overloaded,
-                format!("{most} calls of this agent are under way already"),
-            );
-            let refused = Err(Refused {
-                run: String::new(),
-                refusal,
-            });
+            let refusal = Refusal::new(Code::Overloaded, format!("{most} calls of this agent are under way already"));
+            let refused = Err(Refused { run: String::new(), refusal });
             return Ok(result::of(&refused, &await_tool, None).into());
         };
-        let action = self
-            .settings
-            .separator
-            .inward(&request.name, || self.gatekeeper.tools(&principal))
-            .into_owned();
+        let action = self.settings.separator.inward(&request.name, || self.gatekeeper.tools(&principal)).into_owned();
         let (mut hold, forwarding) = self.hold(&context);
         let mut approval = None;
         let answer = if action == tool::AWAIT_APPROVAL {
-            match AwaitArguments::read(
-                &request.arguments.unwrap_or_default(),
-                self.settings.longest_wait,
-            ) {
+            match AwaitArguments::read(&request.arguments.unwrap_or_default(), self.settings.longest_wait) {
                 Ok(wanted) => {
                     hold.wait = wanted.wait.unwrap_or(hold.wait);
-                    let answer = self
-                        .gatekeeper
-                        .await_approval(&principal, &wanted.approval, hold)
-                        .await;
+                    let answer = self.gatekeeper.await_approval(&principal, &wanted.approval, hold).await;
                     approval = Some(wanted.approval);
                     answer
                 }
                 Err(problems) => {
-                    let refusal = Refusal::new(
-                        Code::InvalidArguments,
-                        format!("the call of `{await_tool}` is malformed"),
-                    );
-                    Err(Refused {
-                        run: String::new(),
-                        refusal: refusal.with_problems(problems),
-                    })
+                    let refusal =
+                        Refusal::new(Code::InvalidArguments, format!("the call of `{await_tool}` is malformed"));
+                    Err(Refused { run: String::new(), refusal: refusal.with_problems(problems) })
                 }
             }
         } else {
@@ -268,14 +206,9 @@ impl<G: Gatekeeper> ServerHandler for Server<G> {
         }
         match &answer {
             Err(refused) if refused.refusal.code == Code::UnknownAction => {
-                let Refusal {
-                    message, remedy, ..
-                } = &refused.refusal;
+                let Refusal { message, remedy, .. } = &refused.refusal;
                 let data = result::refused_content(refused, None);
-                Err(ErrorData::invalid_params(
-                    format!("unknown tool: {message}; {remedy}"),
-                    Some(data),
-                ))
+                Err(ErrorData::invalid_params(format!("unknown tool: {message}; {remedy}"), Some(data)))
             }
             _ => Ok(result::of(&answer, &await_tool, approval.as_deref()).into()),
         }

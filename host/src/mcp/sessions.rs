@@ -7,16 +7,14 @@ use std::{
     time::Duration,
 };
 
-use rmcp::transport::streamable_http_server::session::{
-    SessionManager, local::LocalSessionManager,
-};
+use rmcp::transport::streamable_http_server::session::{SessionManager, local::LocalSessionManager};
 
 /// The header that names a session.
 pub const SESSION_HEADER: &str = "mcp-session-id";
 /// Sessions of one agent. Clients that crash leave theirs behind, so the oldest makes way for a new one.
 const PER_AGENT: usize = 32;
 /// An idle session ends after this. It must outlast the longest wait for an approval, during which nothing is sent.
-const IDLE: Duration = Duration::from_secs(3600);
+const IDLE: Duration = Duration::from_secs(2 * 3600);
 
 /// The sessions and their owners. Clones share them.
 #[derive(Clone, Debug)]
@@ -30,10 +28,7 @@ impl Default for Sessions {
     fn default() -> Self {
         let mut manager = LocalSessionManager::default();
         manager.session_config.keep_alive = Some(IDLE);
-        Self {
-            manager: Arc::new(manager),
-            owners: Arc::default(),
-        }
+        Self { manager: Arc::new(manager), owners: Arc::default() }
     }
 }
 
@@ -47,21 +42,12 @@ impl Sessions {
     /// Whether this agent opened the session.
     #[must_use]
     pub fn is_owner(&self, session: &str, agent: &str) -> bool {
-        self.owners()
-            .iter()
-            .any(|(id, owner)| id == session && owner == agent)
+        self.owners().iter().any(|(id, owner)| id == session && owner == agent)
     }
 
     /// Notes who opened a session, and closes what the agent has too many of.
     pub async fn opened(&self, session: &str, agent: &str) {
-        let open: Vec<String> = self
-            .manager
-            .sessions
-            .read()
-            .await
-            .keys()
-            .map(ToString::to_string)
-            .collect();
+        let open: Vec<String> = self.manager.sessions.read().await.keys().map(ToString::to_string).collect();
         let mut surplus = Vec::new();
         {
             let mut owners = self.owners();
@@ -90,6 +76,7 @@ impl Sessions {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

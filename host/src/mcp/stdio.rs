@@ -43,13 +43,8 @@ pub async fn serve_on<G: Gatekeeper>(
     let ended = match server.serve_with_ct(transport, stop).await {
         // After the end of the input rmcp gives running calls five seconds to answer, then cancels them.
         Ok(running) => running.waiting().await.map_err(io::Error::other),
-        Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => {
-            Ok(QuitReason::Closed)
-        }
-        Err(error) => Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            error.to_string(),
-        )),
+        Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => Ok(QuitReason::Closed),
+        Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string())),
     };
     if !calls.idle(LAST_CALLS).await {
         tracing::warn!("calls of the agent were still under way at the end");

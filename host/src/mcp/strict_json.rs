@@ -62,21 +62,15 @@ pub fn parse(bytes: &[u8]) -> Result<Value, MessageError> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let duplicate = RefCell::new(None);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict {
-        duplicate: &duplicate,
-        depth: 0,
-    }
-    .deserialize(&mut reader)
-    .and_then(|value| reader.end().map(|()| value))
-    .map_err(|error| MessageError::Syntax(error.to_string()))?;
+    let value = Strict { duplicate: &duplicate, depth: 0 }
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value))
+        .map_err(|error| MessageError::Syntax(error.to_string()))?;
     match duplicate.into_inner() {
         None => Ok(value),
         // With the id itself given twice there is no telling which one the client waits for.
         Some((key, 0)) if key == "id" => Err(MessageError::DuplicateKey { key, id: None }),
-        Some((key, _)) => Err(MessageError::DuplicateKey {
-            key,
-            id: request_id(&value),
-        }),
+        Some((key, _)) => Err(MessageError::DuplicateKey { key, id: request_id(&value) }),
     }
 }
 
@@ -88,10 +82,7 @@ pub fn parse(bytes: &[u8]) -> Result<Value, MessageError> {
 pub fn message(bytes: &[u8]) -> Result<ClientJsonRpcMessage, MessageError> {
     let value = parse(bytes)?;
     let id = request_id(&value);
-    serde_json::from_value(value).map_err(|error| MessageError::Shape {
-        detail: error.to_string(),
-        id,
-    })
+    serde_json::from_value(value).map_err(|error| MessageError::Shape { detail: error.to_string(), id })
 }
 
 /// The id of a request, if it has one that JSON-RPC allows.
@@ -139,9 +130,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("number out of range"))
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -153,10 +142,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let inner = Self {
-            depth: self.depth.saturating_add(1),
-            ..self
-        };
+        let inner = Self { depth: self.depth.saturating_add(1), ..self };
         let mut list = Vec::new();
         while let Some(item) = items.next_element_seed(inner)? {
             list.push(item);
@@ -165,10 +151,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let inner = Self {
-            depth: self.depth.saturating_add(1),
-            ..self
-        };
+        let inner = Self { depth: self.depth.saturating_add(1), ..self };
         let mut object = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             let value = entries.next_value_seed(inner)?;
@@ -192,65 +175,28 @@ mod tests {
     #[test]
     fn finds_a_key_given_twice_at_any_depth() {
         let error = parse(br#"{"id":7,"params":{"arguments":{"pid":1,"pid":2}}}"#).unwrap_err();
-        assert_eq!(
-            error,
-            MessageError::DuplicateKey {
-                key: "pid".into(),
-                id: Some(RequestId::Number(7))
-            }
-        );
+        assert_eq!(error, MessageError::DuplicateKey { key: "pid".into(), id: Some(RequestId::Number(7)) });
         assert!(parse(br#"[{"a":1},{"a":[{"b":1,"b":1}]}]"#).is_err());
         // Escapes don't hide it.
-        assert!(matches!(
-            parse(br#"{"pid":1,"p\u0069d":2}"#),
-            Err(MessageError::DuplicateKey { .. })
-        ));
+        assert!(matches!(parse(br#"{"pid":1,"p\u0069d":2}"#), Err(MessageError::DuplicateKey { .. })));
     }
 
     #[test]
     fn an_id_given_twice_is_not_answered_to_either() {
         let error = parse(br#"{"id":1,"id":2}"#).unwrap_err();
-        assert_eq!(
-            error,
-            MessageError::DuplicateKey {
-                key: "id".into(),
-                id: None
-            }
-        );
+        assert_eq!(error, MessageError::DuplicateKey { key: "id".into(), id: None });
         let nested = parse(br#"{"id":1,"params":{"id":1,"id":2}}"#).unwrap_err();
-        assert_eq!(
-            nested,
-            MessageError::DuplicateKey {
-                key: "id".into(),
-                id: Some(RequestId::Number(1))
-            }
-        );
+        assert_eq!(nested, MessageError::DuplicateKey { key: "id".into(), id: Some(RequestId::Number(1)) });
     }
 
     #[test]
     fn refuses_what_is_not_json() {
-        for bad in [
-            "",
-            "{",
-            "{]",
-            "nul",
-            "{\"a\":1}x",
-            "{\"a\":1e999}",
-            "\"\u{1}\"",
-            "{a:1}",
-            "'a'",
-        ] {
-            assert!(
-                matches!(parse(bad.as_bytes()), Err(MessageError::Syntax(_))),
-                "{bad}"
-            );
+        for bad in ["", "{", "{]", "nul", "{\"a\":1}x", "{\"a\":1e999}", "\"\u{1}\"", "{a:1}", "'a'"] {
+            assert!(matches!(parse(bad.as_bytes()), Err(MessageError::Syntax(_))), "{bad}");
         }
         assert!(matches!(parse(b"\"\xff\""), Err(MessageError::Syntax(_))));
         let deep = "[".repeat(100_000);
-        assert!(matches!(
-            parse(deep.as_bytes()),
-            Err(MessageError::Syntax(_))
-        ));
+        assert!(matches!(parse(deep.as_bytes()), Err(MessageError::Syntax(_))));
     }
 
     fn json() -> impl Strategy<Value = Value> {
@@ -264,8 +210,7 @@ mod tests {
         leaf.prop_recursive(4, 32, 5, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-                prop::collection::hash_map(".*", inner, 0..5)
-                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+                prop::collection::hash_map(".*", inner, 0..5).prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })
     }

@@ -49,7 +49,7 @@ fn push_cell(out: &mut String, cell: &Value) {
         Value::Text(text) if text.is_empty() => out.push_str("\"\""),
         Value::Text(text) => push_escaped(out, text, true),
         Value::Integers(_) | Value::Texts(_) => {
-            push_escaped(out, &cell.to_json().to_string(), true)
+            push_escaped(out, &cell.to_json().to_string(), true);
         }
     }
 }
@@ -89,10 +89,7 @@ mod tests {
     use crate::value::{Column, ColumnKind};
 
     fn column(name: &str, kind: ColumnKind) -> Column {
-        Column {
-            name: name.into(),
-            kind,
-        }
+        Column { name: name.into(), kind }
     }
 
     #[test]
@@ -113,10 +110,7 @@ mod tests {
                 Value::Text("SELECT a\n|| b".into()),
             ]],
         };
-        assert_eq!(
-            text_table(&rows),
-            "pid|usename|idle_seconds|waiting|query\n4471|deploy||t|SELECT a\\n\\|\\| b"
-        );
+        assert_eq!(text_table(&rows), "pid|usename|idle_seconds|waiting|query\n4471|deploy||t|SELECT a\\n\\|\\| b");
     }
 
     proptest! {

@@ -20,17 +20,13 @@ pub enum TokenError {
     #[error("the operating system gives no random bytes: {0}")]
     Random(String),
     /// Not hex SHA-256.
-    #[error(
-        "agent `{agent}`: the token digest is not 64 hex digits; `lockgate token new` prints it"
-    )]
+    #[error("agent `{agent}`: the token digest is not 64 hex digits; `lockgate token new` prints it")]
     Malformed {
         /// Whose.
         agent: String,
     },
     /// Two agents share a token, so calls could not be told apart.
-    #[error(
-        "agents `{first}` and `{second}` have the same token; give each its own with `lockgate token new`"
-    )]
+    #[error("agents `{first}` and `{second}` have the same token; give each its own with `lockgate token new`")]
     Shared {
         /// One of them.
         first: String,
@@ -66,15 +62,10 @@ impl Agents {
         let mut known: Vec<([u8; 32], Principal)> = Vec::new();
         for (text, principal) in agents {
             let Some(digest) = unhex(&text) else {
-                return Err(TokenError::Malformed {
-                    agent: principal.agent,
-                });
+                return Err(TokenError::Malformed { agent: principal.agent });
             };
             if let Some((_, first)) = known.iter().find(|(other, _)| *other == digest) {
-                return Err(TokenError::Shared {
-                    first: first.agent.clone(),
-                    second: principal.agent,
-                });
+                return Err(TokenError::Shared { first: first.agent.clone(), second: principal.agent });
             }
             known.push((digest, principal));
         }
@@ -95,20 +86,14 @@ impl Agents {
         if !bool::from(found) {
             return None;
         }
-        self.0
-            .get(usize::try_from(place).ok()?)
-            .map(|(_, principal)| principal)
+        self.0.get(usize::try_from(place).ok()?).map(|(_, principal)| principal)
     }
 }
 
 /// The one bearer credential of a request (RFC 6750, section 2.1). Two are none: a proxy could have read the other.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = values
-        .next()
-        .filter(|_| values.next().is_none())?
-        .to_str()
-        .ok()?;
+    let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && (1..=LONGEST).contains(&token.len())).then_some(token)
@@ -134,18 +119,13 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use crate::gate::call::Door;
 
     fn principal(agent: &str) -> Principal {
-        Principal {
-            agent: agent.into(),
-            person: None,
-            roles: Vec::new(),
-            door: Door::Http,
-        }
+        Principal { agent: agent.into(), person: None, roles: Vec::new(), door: Door::Http }
     }
 
     fn headers(values: &[&str]) -> HeaderMap {
@@ -161,62 +141,31 @@ mod tests {
         let (first, first_digest) = generate().unwrap();
         let (second, second_digest) = generate().unwrap();
         assert!(first.starts_with(PREFIX) && first.len() == 47 && first != second);
-        let agents = Agents::new([
-            (first_digest.to_uppercase(), principal("one")),
-            (second_digest.clone(), principal("two")),
-        ])
-        .unwrap();
-        let who = |value: &str| {
-            agents
-                .recognise(&headers(&[value]))
-                .map(|p| p.agent.clone())
-        };
+        let agents =
+            Agents::new([(first_digest.to_uppercase(), principal("one")), (second_digest.clone(), principal("two"))])
+                .unwrap();
+        let who = |value: &str| agents.recognise(&headers(&[value])).map(|p| p.agent.clone());
         assert_eq!(who(&format!("Bearer {first}")).unwrap(), "one");
         assert_eq!(who(&format!("bearer  {second}")).unwrap(), "two");
         let wrong = format!("Bearer {first}x");
-        for bad in [
-            first.as_str(),
-            "Bearer",
-            "Bearer ",
-            &wrong,
-            &format!("Basic {first}"),
-            &format!("Bearer {second_digest}"),
-        ] {
+        for bad in
+            [first.as_str(), "Bearer", "Bearer ", &wrong, &format!("Basic {first}"), &format!("Bearer {second_digest}")]
+        {
             assert_eq!(who(bad), None, "{bad}");
         }
         assert!(agents.recognise(&headers(&[])).is_none());
         let twice = [format!("Bearer {first}"), format!("Bearer {second}")];
-        assert!(
-            agents
-                .recognise(&headers(&[&twice[0], &twice[1]]))
-                .is_none()
-        );
-        assert!(
-            Agents::default()
-                .recognise(&headers(&[&twice[0]]))
-                .is_none()
-        );
+        assert!(agents.recognise(&headers(&[&twice[0], &twice[1]])).is_none());
+        assert!(Agents::default().recognise(&headers(&[&twice[0]])).is_none());
     }
 
     #[test]
     fn an_unusable_list_of_agents_is_refused() {
         let (_, digest) = generate().unwrap();
-        let shared = Agents::new([
-            (digest.clone(), principal("one")),
-            (digest, principal("two")),
-        ]);
-        assert_eq!(
-            shared.unwrap_err(),
-            TokenError::Shared {
-                first: "one".into(),
-                second: "two".into()
-            }
-        );
+        let shared = Agents::new([(digest.clone(), principal("one")), (digest, principal("two"))]);
+        assert_eq!(shared.unwrap_err(), TokenError::Shared { first: "one".into(), second: "two".into() });
         for bad in ["", "00", &"g".repeat(64), &"é".repeat(32)] {
-            assert!(
-                Agents::new([(bad.to_owned(), principal("one"))]).is_err(),
-                "{bad}"
-            );
+            assert!(Agents::new([(bad.to_owned(), principal("one"))]).is_err(), "{bad}");
         }
     }
 }

@@ -40,11 +40,7 @@ impl Separator {
 
     /// The action that a client means. The dotted name is always understood, since results and texts use it.
     #[must_use]
-    pub fn inward<'a>(
-        self,
-        called: &'a str,
-        offered: impl FnOnce() -> Vec<OfferedAction>,
-    ) -> Cow<'a, str> {
+    pub fn inward<'a>(self, called: &'a str, offered: impl FnOnce() -> Vec<OfferedAction>) -> Cow<'a, str> {
         if self == Self::Dot || called.contains('.') {
             return Cow::Borrowed(called);
         }
@@ -62,10 +58,7 @@ impl Separator {
 #[must_use]
 pub fn all(offered: &[OfferedAction], settings: &McpSettings) -> Vec<Tool> {
     let output = Arc::new(schema::output());
-    let mut tools: Vec<Tool> = offered
-        .iter()
-        .map(|action| of_action(action, settings, Arc::clone(&output)))
-        .collect();
+    let mut tools: Vec<Tool> = offered.iter().map(|action| of_action(action, settings, Arc::clone(&output))).collect();
     tools.push(await_approval(settings, output));
     tools.sort_by(|a, b| a.name.cmp(&b.name));
     tools
@@ -84,10 +77,7 @@ fn of_action(action: &OfferedAction, settings: &McpSettings, output: Arc<schema:
                 .open_world(false),
         );
     let mut meta = Map::new();
-    meta.insert(
-        "lockgate/risk".to_owned(),
-        Value::from(action.risk.as_str()),
-    );
+    meta.insert("lockgate/risk".to_owned(), Value::from(action.risk.as_str()));
     meta.insert("lockgate/held".to_owned(), Value::from(action.held));
     tool.meta = Some(MetaObject::from(meta));
     tool
@@ -99,24 +89,13 @@ fn await_approval(settings: &McpSettings, output: Arc<schema::Schema>) -> Tool {
         approved answers with the call's own result. Give the approval id of the pending result. It decides nothing, \
         runs the held call at most once, and may be called again as often as the answer is pending.";
     let title = "Wait for an approval";
-    Tool::new(
-        name,
-        description,
-        Arc::new(schema::await_input(
-            settings.hold_wait,
-            settings.longest_wait,
-        )),
-    )
-    .with_title(title)
-    .with_raw_output_schema(output)
-    .with_annotations(
-        // It lets an approved act happen, so it does not claim to be a read.
-        ToolAnnotations::with_title(title)
-            .read_only(false)
-            .destructive(false)
-            .idempotent(true)
-            .open_world(false),
-    )
+    Tool::new(name, description, Arc::new(schema::await_input(settings.hold_wait, settings.longest_wait)))
+        .with_title(title)
+        .with_raw_output_schema(output)
+        .with_annotations(
+            // It lets an approved act happen, so it does not claim to be a read.
+            ToolAnnotations::with_title(title).read_only(false).destructive(false).idempotent(true).open_world(false),
+        )
 }
 
 fn describe(action: &OfferedAction) -> String {
@@ -128,21 +107,13 @@ fn describe(action: &OfferedAction) -> String {
         text.push_str(sentence);
     };
     if !action.side_effects.trim().is_empty() {
-        add(&format!(
-            "Side effects: {}",
-            with_period(&action.side_effects)
-        ));
+        add(&format!("Side effects: {}", with_period(&action.side_effects)));
     }
     add(&format!("Risk: {}.", action.risk.as_str()));
     if action.held {
         add("A person must approve each call before it runs.");
     }
-    if !action.works_on_standby
-        && action
-            .targets
-            .iter()
-            .any(|target| target.role == Role::Standby)
-    {
+    if !action.works_on_standby && action.targets.iter().any(|target| target.role == Role::Standby) {
         add("Does not work on a standby.");
     }
     if let Some(example) = action.examples.first() {
@@ -153,11 +124,7 @@ fn describe(action: &OfferedAction) -> String {
 
 fn with_period(sentence: &str) -> Cow<'_, str> {
     let sentence = sentence.trim();
-    if sentence.ends_with(['.', '!', '?']) {
-        Cow::Borrowed(sentence)
-    } else {
-        Cow::Owned(format!("{sentence}."))
-    }
+    if sentence.ends_with(['.', '!', '?']) { Cow::Borrowed(sentence) } else { Cow::Owned(format!("{sentence}.")) }
 }
 
 #[cfg(test)]
@@ -183,21 +150,12 @@ pub(crate) mod tests {
             reads_only: true,
             held: false,
             examples: Vec::new(),
-            targets: vec![TargetOffer {
-                name: "primary".into(),
-                role: Role::Primary,
-            }],
+            targets: vec![TargetOffer { name: "primary".into(), role: Role::Primary }],
         }
     }
 
     pub(crate) fn param(name: &str, kind: ParamKind) -> Param {
-        Param {
-            name: name.into(),
-            description: "About it.".into(),
-            kind,
-            required: true,
-            default: PackValue::Null,
-        }
+        Param { name: name.into(), description: "About it.".into(), kind, required: true, default: PackValue::Null }
     }
 
     #[test]
@@ -209,18 +167,10 @@ pub(crate) mod tests {
         action.idempotent = false;
         action.side_effects = "closes one connection".into();
         let tools = all(&[action], &McpSettings::default());
-        let tool = tools
-            .iter()
-            .find(|tool| tool.name == "postgres.terminate_backend")
-            .unwrap();
+        let tool = tools.iter().find(|tool| tool.name == "postgres.terminate_backend").unwrap();
         let hints = tool.annotations.as_ref().unwrap();
         assert_eq!(
-            (
-                hints.read_only_hint,
-                hints.destructive_hint,
-                hints.idempotent_hint,
-                hints.open_world_hint
-            ),
+            (hints.read_only_hint, hints.destructive_hint, hints.idempotent_hint, hints.open_world_hint),
             (Some(false), Some(true), Some(false), Some(false))
         );
         assert_eq!(
@@ -239,15 +189,9 @@ pub(crate) mod tests {
                 assert_eq!(separator.inward(&outward, list), action.name);
                 assert_eq!(separator.inward(&action.name, list), action.name);
             }
-            assert_eq!(
-                separator.inward(&separator.outward(AWAIT_APPROVAL), list),
-                AWAIT_APPROVAL
-            );
+            assert_eq!(separator.inward(&separator.outward(AWAIT_APPROVAL), list), AWAIT_APPROVAL);
         }
-        assert_eq!(
-            Separator::Underscore.outward("postgres.is_in_recovery"),
-            "postgres_is_in_recovery"
-        );
+        assert_eq!(Separator::Underscore.outward("postgres.is_in_recovery"), "postgres_is_in_recovery");
         assert_eq!(Separator::Underscore.inward("nonsense", list), "nonsense");
     }
 }

@@ -13,8 +13,7 @@ use tokio_util::sync::CancellationToken;
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let caller = fake_gate::principal("laptop", Door::Stdio);
-    let server =
-        Server::new(fake_gate::FakeGate::new(), McpSettings::default()).with_caller(caller);
+    let server = Server::new(fake_gate::FakeGate::new(), McpSettings::default()).with_caller(caller);
     stdio::serve(server, CancellationToken::new()).await?;
     eprintln!("ended in order");
     Ok(())

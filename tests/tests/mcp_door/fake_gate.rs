@@ -8,8 +8,7 @@ use std::{
 use lockgate::{
     error::{Code, Problem, Refusal},
     gate::call::{
-        Answer, Approved, Call, Door, Hold, OfferedAction, Outcome, Pending, Principal, Refused,
-        Table, TargetOffer,
+        Answer, Approved, Call, Door, Hold, OfferedAction, Outcome, Pending, Principal, Refused, Table, TargetOffer,
     },
     mcp::door::Gatekeeper,
     pack::manifest::{Param, ParamKind, Risk},
@@ -31,12 +30,7 @@ pub struct FakeGate {
 
 /// Who calls in these tests.
 pub fn principal(agent: &str, door: Door) -> Principal {
-    Principal {
-        agent: agent.into(),
-        person: Some("ana".into()),
-        roles: vec!["oncall".into()],
-        door,
-    }
+    Principal { agent: agent.into(), person: Some("ana".into()), roles: vec!["oncall".into()], door }
 }
 
 impl FakeGate {
@@ -60,10 +54,8 @@ impl FakeGate {
     pub async fn saw(&self, line: &str) {
         let mut log = self.log.subscribe();
         let seen = log.wait_for(|log| log.iter().any(|l| l.contains(line)));
-        let _ = tokio::time::timeout(Duration::from_secs(20), seen)
-            .await
-            .expect("it happened")
-            .expect("the gate lives");
+        let _ =
+            tokio::time::timeout(Duration::from_secs(20), seen).await.expect("it happened").expect("the gate lives");
     }
 
     /// All that happened.
@@ -122,66 +114,38 @@ impl Gatekeeper for FakeGate {
             reads_only: true,
             held: false,
             examples: Vec::new(),
-            targets: vec![TargetOffer {
-                name: "primary".into(),
-                role: Role::Primary,
-            }],
+            targets: vec![TargetOffer { name: "primary".into(), role: Role::Primary }],
         };
-        let mut terminate = action(
-            "postgres.terminate_backend",
-            "Terminate a backend",
-            "Ends one connection.",
-        );
+        let mut terminate = action("postgres.terminate_backend", "Terminate a backend", "Ends one connection.");
         terminate.risk = Risk::High;
         terminate.reads_only = false;
         terminate.idempotent = false;
         terminate.held = true;
         terminate.works_on_standby = false;
         terminate.side_effects = "its transaction is rolled back".into();
-        terminate.targets.push(TargetOffer {
-            name: "replica1".into(),
-            role: Role::Standby,
-        });
+        terminate.targets.push(TargetOffer { name: "replica1".into(), role: Role::Standby });
         terminate.params = vec![Param {
             name: "pid".into(),
             description: "Process id from `postgres.activity`.".into(),
-            kind: ParamKind::Integer {
-                min: 1,
-                max: i64::MAX,
-            },
+            kind: ParamKind::Integer { min: 1, max: i64::MAX },
             required: true,
             default: Value::Null,
         }];
-        vec![
-            terminate,
-            action("postgres.activity", "Who is connected", "Lists backends."),
-        ]
+        vec![terminate, action("postgres.activity", "Who is connected", "Lists backends.")]
     }
 
     async fn call(&self, principal: &Principal, call: Call, hold: Hold) -> Result<Answer, Refused> {
         let arguments = serde_json::Value::Object(call.arguments);
-        self.note(format!(
-            "{} called {} {arguments} {:?}: {}",
-            principal.agent, call.action, call.target, call.reason
-        ));
+        self.note(format!("{} called {} {arguments} {:?}: {}", principal.agent, call.action, call.target, call.reason));
         match call.action.as_str() {
             "postgres.activity" => {
-                let mut outcome = outcome(
-                    &call.action,
-                    &format!("2 backends for {}, {arguments}", principal.agent),
-                );
+                let mut outcome = outcome(&call.action, &format!("2 backends for {}, {arguments}", principal.agent));
                 outcome.tables = vec![Table {
                     title: "backends".into(),
                     rows: Arc::new(RowSet {
                         columns: vec![
-                            Column {
-                                name: "pid".into(),
-                                kind: ColumnKind::Integer,
-                            },
-                            Column {
-                                name: "application_name".into(),
-                                kind: ColumnKind::Text,
-                            },
+                            Column { name: "pid".into(), kind: ColumnKind::Integer },
+                            Column { name: "application_name".into(), kind: ColumnKind::Text },
                         ],
                         rows: vec![
                             vec![Value::Integer(4471), Value::Text("migrate-svc".into())],
@@ -198,54 +162,27 @@ impl Gatekeeper for FakeGate {
             unknown => {
                 let refusal = Refusal::new(Code::UnknownAction, format!("no action `{unknown}`"))
                     .with_remedy("did you mean postgres.terminate_backend");
-                Err(Refused {
-                    run: "run_3".into(),
-                    refusal,
-                })
+                Err(Refused { run: "run_3".into(), refusal })
             }
         }
     }
 
-    async fn await_approval(
-        &self,
-        principal: &Principal,
-        approval: &str,
-        hold: Hold,
-    ) -> Result<Answer, Refused> {
+    async fn await_approval(&self, principal: &Principal, approval: &str, hold: Hold) -> Result<Answer, Refused> {
         self.note(format!("{} awaits {approval}", principal.agent));
         let own = self.holder.lock().expect("not poisoned").as_ref() == Some(&principal.agent);
         if approval != "ap_1" || !own {
-            return Err(refused(
-                Code::UnknownApproval,
-                "no such approval of yours is known here",
-            ));
+            return Err(refused(Code::UnknownApproval, "no such approval of yours is known here"));
         }
         self.follow(hold).await
     }
 
-    async fn refuse(
-        &self,
-        _principal: &Principal,
-        call: Call,
-        mut problems: Vec<Problem>,
-    ) -> Refused {
-        if !call
-            .arguments
-            .get("pid")
-            .is_some_and(serde_json::Value::is_i64)
-        {
-            problems.push(Problem {
-                argument: "pid".into(),
-                message: "must be a whole number".into(),
-            });
+    async fn refuse(&self, _principal: &Principal, call: Call, mut problems: Vec<Problem>) -> Refused {
+        if !call.arguments.get("pid").is_some_and(serde_json::Value::is_i64) {
+            problems.push(Problem { argument: "pid".into(), message: "must be a whole number".into() });
         }
         self.note(format!("refused {}", call.action));
-        let refusal =
-            Refusal::new(Code::InvalidArguments, "the arguments are wrong").with_problems(problems);
-        Refused {
-            run: "run_4".into(),
-            refusal,
-        }
+        let refusal = Refusal::new(Code::InvalidArguments, "the arguments are wrong").with_problems(problems);
+        Refused { run: "run_4".into(), refusal }
     }
 }
 
@@ -265,8 +202,5 @@ fn outcome(action: &str, summary: &str) -> Outcome {
 }
 
 fn refused(code: Code, message: &str) -> Refused {
-    Refused {
-        run: String::new(),
-        refusal: Refusal::new(code, message),
-    }
+    Refused { run: String::new(), refusal: Refusal::new(code, message) }
 }

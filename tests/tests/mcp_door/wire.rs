@@ -17,26 +17,17 @@ pub struct Wire<R, W> {
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
     pub fn new(read: R, write: W) -> Self {
-        Self {
-            read: BufReader::new(read).lines(),
-            write,
-        }
+        Self { read: BufReader::new(read).lines(), write }
     }
 
     pub async fn send(&mut self, line: &str) {
-        self.write
-            .write_all(format!("{line}\n").as_bytes())
-            .await
-            .unwrap();
+        self.write.write_all(format!("{line}\n").as_bytes()).await.unwrap();
     }
 
     /// The next message; none at the end.
     pub async fn next(&mut self) -> Option<Value> {
         let line = self.read.next_line().await.unwrap()?;
-        Some(
-            serde_json::from_str(&line)
-                .unwrap_or_else(|_| panic!("stdout carries something else: {line}")),
-        )
+        Some(serde_json::from_str(&line).unwrap_or_else(|_| panic!("stdout carries something else: {line}")))
     }
 
     /// Sends and takes the next message.
@@ -48,8 +39,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Wire<R, W> {
     /// The handshake of the revisions up to 2025-11-25.
     pub async fn initialize(&mut self) -> Value {
         let answer = self.ask(INITIALIZE).await;
-        self.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)
-            .await;
+        self.send(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
         answer
     }
 
@@ -78,9 +68,7 @@ pub fn call(id: u32, tool: &str, arguments: &str) -> String {
 pub fn modern(id: u32, method: &str, params: &str) -> String {
     let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"wire","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}"#;
     let comma = if params.is_empty() { "" } else { "," };
-    format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{params}{comma}{meta}}}}}"#
-    )
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{params}{comma}{meta}}}}}"#)
 }
 
 /// An HTTP answer.
@@ -94,13 +82,9 @@ pub struct Reply {
 impl Reply {
     /// The message in it: the body itself, or the last event of the stream.
     pub fn json(&self) -> Value {
-        let last = self
-            .body
-            .lines()
-            .filter_map(|line| line.strip_prefix("data:"))
-            .rfind(|data| !data.trim().is_empty());
-        serde_json::from_str(last.unwrap_or(&self.body))
-            .unwrap_or_else(|_| panic!("no message: {self:?}"))
+        let last =
+            self.body.lines().filter_map(|line| line.strip_prefix("data:")).rfind(|data| !data.trim().is_empty());
+        serde_json::from_str(last.unwrap_or(&self.body)).unwrap_or_else(|_| panic!("no message: {self:?}"))
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -112,18 +96,9 @@ impl Reply {
 }
 
 /// One HTTP/1.1 request on a connection of its own.
-pub async fn http(
-    at: SocketAddr,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Reply {
+pub async fn http(at: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
     let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
-    if !headers
-        .iter()
-        .any(|(name, _)| name.eq_ignore_ascii_case("host"))
-    {
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         request.push_str("Host: 127.0.0.1\r\n");
     }
     for (name, value) in headers {
@@ -137,14 +112,8 @@ pub async fn http(
     let text = String::from_utf8(bytes).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let chunked = head
-        .to_ascii_lowercase()
-        .contains("transfer-encoding: chunked");
-    Reply {
-        status,
-        head: head.into(),
-        body: if chunked { dechunk(body) } else { body.into() },
-    }
+    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    Reply { status, head: head.into(), body: if chunked { dechunk(body) } else { body.into() } }
 }
 
 fn dechunk(mut rest: &str) -> String {
