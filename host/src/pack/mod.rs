@@ -1,4 +1,5 @@
 //! Packs: from bytes to trusted actions (admission), what they declared (catalog), and how their code runs (sandbox).
 //! Knows wasm; knows no PostgreSQL connection, no policy and no caller.
 
+pub mod build;
 pub mod manifest;
