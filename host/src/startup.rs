@@ -23,7 +23,7 @@ use serde_json::json;
 use sha2::Sha256;
 
 use crate::{
-    audit::{CheckpointSink, Entry, Record, RecordSettings},
+    audit::{CheckpointSink, Entry, Origin, PublicKey, Record, RecordSettings},
     config::Config,
     error::{Code, Refusal},
     gate::{Gate, Parts, StillTrusted, Times, journal::Journal},
@@ -375,6 +375,22 @@ fn record_key(state_dir: &Path) -> Result<SigningKey, Refusal> {
         }
     }
     PrivateKey::read(&path, None).map(PrivateKey::into_signing_key).map_err(|e| refuse(&e))
+}
+
+/// The public key that the record of a configuration is verified with, from the host's own key.
+///
+/// # Errors
+/// When there is no key yet or the record's name can't be one.
+pub fn record_public_key(config: &Config) -> Result<PublicKey, Refusal> {
+    let path = record_key_path(&config.state_dir);
+    let key = PrivateKey::read(&path, None).map(PrivateKey::into_signing_key).map_err(|e| {
+        Refusal::new(Code::RecordUnavailable, e.to_string())
+            .with_remedy("give the record's public key with `--key`; `lockgate audit key` prints it where lockgate runs")
+    })?;
+    let origin = Origin::new(&config.record.origin).ok_or_else(|| {
+        Refusal::new(Code::ConfigInvalid, "[record] origin must be one visible ASCII word without `+`")
+    })?;
+    Ok(PublicKey::new(origin, key.verifying_key()))
 }
 
 /// Where the key that signs checkpoints is kept.

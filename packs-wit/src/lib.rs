@@ -32,8 +32,8 @@ pub use value::{DatabaseError, Failure, Problem, QueryError, Severity, Value};
 macro_rules! export {
     ($pack:path) => {
         #[cfg(target_arch = "wasm32")]
+        #[allow(unsafe_code, missing_docs, unused_qualifications, reason = "the exports' glue is generated")]
         const _: () = {
-            #![allow(unsafe_code, missing_docs, unused_qualifications)]
             use $crate::bindings::exports::lockgate::pack::actions as contract;
 
             struct Component;

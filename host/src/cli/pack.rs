@@ -124,7 +124,7 @@ pub(super) async fn build_and_describe(dir: PathBuf) -> Result<Built, Refusal> {
     let bytes = tokio::task::spawn_blocking(move || build::build_pack(&build::BuildOptions::new(dir)))
         .await
         .map_err(|e| Refusal::new(Code::InternalError, e.to_string()))?
-        .map_err(|e| Refusal::new(Code::ComponentInvalid, e.to_string()).with_remedy(e.remedy()))?;
+        .map_err(|e| Refusal::new(Code::ComponentInvalid, e.to_string()).with_remedy(""))?;
     let described = admission()?.describe_unverified(&bytes).await?;
     Ok(Built { bytes, described })
 }

@@ -116,7 +116,7 @@ impl Gate {
                 changed = ending.changed() => if changed.is_err() {
                     return Err(refused(Refusal::new(Code::InternalError, "the held call ended abnormally")));
                 },
-                () = hold.cancel.cancelled() => return Err(refused(self.withdraw(principal, id).await)),
+                () = hold.cancel.cancelled() => return Err(refused(left_open(id))),
                 () = tokio::time::sleep_until(until) => return Ok(Answer::Pending(Box::new(pending(&approval)))),
                 _ = every.tick() => if let Some(progress) = &hold.progress {
                     // A caller that does not listen any more is noticed by its cancellation, not here.
@@ -134,18 +134,6 @@ impl Gate {
             let shown: String = id.chars().filter(|c| !c.is_control()).take(40).collect();
             Refusal::new(Code::UnknownApproval, format!("no approval `{shown}` of yours is known here"))
         })
-    }
-
-    async fn withdraw(&self, principal: &Principal, id: &str) -> Refusal {
-        let (wanted, by) = (id.to_owned(), requester(principal));
-        match self.with_store(move |store| store.withdraw(&wanted, &by, Timestamp::now())).await {
-            Ok(Ok(approval)) => match self.journal.closed(&approval).await {
-                Ok(()) => Refusal::new(Code::ApprovalWithdrawn, "the call was cancelled and its request withdrawn"),
-                Err(refusal) => refusal,
-            },
-            Ok(Err(error)) => error.into(),
-            Err(refusal) => refusal,
-        }
     }
 
     /// The one task of this process that waits for an approval; starts it if there is none yet.
@@ -351,6 +339,12 @@ fn settled(approval: &Approval) -> Option<Result<Box<Outcome>, Refused>> {
             refused(Code::TargetChanged, format!("approval `{}` no longer holds: {why}", approval.id))
         }
     }
+}
+
+/// A caller that goes away leaves its request: clients give up by themselves while a person is still looking at it.
+fn left_open(id: &str) -> Refusal {
+    Refusal::new(Code::Cancelled, format!("the wait was cancelled; approval `{id}` stays open for a person to decide"))
+        .with_remedy("call `lockgate.await_approval` to learn what becomes of it")
 }
 
 fn pending(approval: &Approval) -> Pending {

@@ -3,6 +3,7 @@
 
 pub mod admission;
 pub mod arguments;
+pub mod build;
 pub mod cache;
 pub mod catalog;
 pub mod manifest;

@@ -60,7 +60,7 @@ pub(crate) static TABLE_READ: Statement = Statement::read("table")
        (SELECT pg_catalog.count(*)
           FROM pg_catalog.pg_locks AS l
           JOIN pg_catalog.pg_database AS d ON d.oid = l.database AND d.datname = pg_catalog.current_database()
-         WHERE l.relation = c.oid AND l.granted AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock',
+         WHERE l.locktype = 'relation' AND l.relation = c.oid AND l.granted AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock',
                'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))::int8 AS lock_holders,
        (c.relpersistence = 't') AS temporary
   FROM pg_catalog.pg_class AS c

@@ -153,8 +153,8 @@ impl Stage {
             .spawn()
             .map_err(|e| failed(&e))?;
         let stdout = child.stdout.take().ok_or_else(|| failed(&"it has no output"))?;
-        let said = BufReader::new(stdout).lines().next_line();
-        match tokio::time::timeout(PATIENCE, said).await {
+        let mut lines = BufReader::new(stdout).lines();
+        match tokio::time::timeout(PATIENCE, lines.next_line()).await {
             Ok(Ok(Some(line))) if line == crashed::READY => {}
             _ => return Err(failed(&"it took no locks")),
         }

@@ -22,7 +22,7 @@ use crate::{
     config::Config,
     error::{Code, Refusal},
     gate::decide,
-    startup::State as HostState,
+    startup::{self, State as HostState},
     store::{Approval, Decision, Filter, State, Vote},
 };
 
@@ -200,10 +200,15 @@ async fn check_writers(told: &Story, incident: Incident) -> Result<(), Refusal> 
 
 /// Verifies the record as anybody could who has the files and the public key.
 fn check_record(told: &Story, config: &Config) -> Result<(), Refusal> {
-    let key = audit::public_key(&config.record_dir())?;
-    let report = audit::verify(&config.record_dir(), &key, None)?;
-    told.step("record", &format!("{}", config.record_dir().display()));
-    told.step("verified", &report.to_string());
+    let key = startup::record_public_key(config)?;
+    let report = audit::verify(&config.record_dir(), &key, None).map_err(|e| differs(e.to_string()))?;
+    told.step("record", &config.record_dir().display().to_string());
+    for line in report.to_string().lines() {
+        told.step("verified", line);
+    }
+    if !report.intact {
+        return Err(differs("the record is not intact"));
+    }
     Ok(())
 }
 

@@ -60,7 +60,7 @@ static BLOCKERS: Statement = Statement::read("reindex_blockers")
     SELECT l.pid, pg_catalog.min(l.mode) AS mode
       FROM pg_catalog.pg_locks AS l
       JOIN pg_catalog.pg_database AS d ON d.oid = l.database AND d.datname = pg_catalog.current_database()
-     WHERE l.relation::int8 = $1::int8 AND l.granted AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock',
+     WHERE l.locktype = 'relation' AND l.relation::int8 = $1::int8 AND l.granted AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock',
            'ShareRowExclusiveLock', 'ShareLock', 'ExclusiveLock', 'AccessExclusiveLock')
      GROUP BY l.pid
 )
