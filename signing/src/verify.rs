@@ -124,7 +124,8 @@ impl VerifiedComponent {
     pub fn still_trusted(&self, trust: &Trust, now: Timestamp) -> Result<(), VerifyError> {
         usable(&self.signed_by, trust, now)?;
         let (_, grant) = authorise(&self.statement, &self.digest, &self.signed_by, trust, now, None)?;
-        if grant.targets == self.grant.targets { Ok(()) } else { Err(VerifyError::GrantChanged) }
+        let kept = self.grant.targets.iter().all(|pattern| grant.targets.contains(pattern));
+        if kept { Ok(()) } else { Err(VerifyError::GrantChanged) }
     }
 }
 

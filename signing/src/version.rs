@@ -48,7 +48,7 @@ impl Ord for PackVersion {
         (self.major, self.minor, self.patch)
             .cmp(&(other.major, other.minor, other.patch))
             // A release comes after its pre-releases; among those, a list that another one continues comes first.
-            .then_with(|| other.pre.is_empty().cmp(&self.pre.is_empty()).then_with(|| self.pre.cmp(&other.pre)))
+            .then_with(|| self.pre.is_empty().cmp(&other.pre.is_empty()).then_with(|| self.pre.cmp(&other.pre)))
     }
 }
 

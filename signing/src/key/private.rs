@@ -128,6 +128,10 @@ impl fmt::Debug for PrivateKeyFile {
 fn is_affordable(scheme: &pkcs5::EncryptionScheme) -> bool {
     let Some(parameters) = scheme.pbes2() else { return false };
     if let Some(scrypt) = parameters.kdf.scrypt() {
+        // Other values are not scrypt's, and computing their logarithm is left to us.
+        if scrypt.cost_parameter < 2 || !scrypt.cost_parameter.is_power_of_two() {
+            return false;
+        }
         let cost = scrypt.cost_parameter.checked_mul(128 * u64::from(scrypt.block_size));
         let cost = cost.and_then(|cost| cost.checked_mul(u64::from(scrypt.parallelization)));
         cost.is_some_and(|cost| cost <= MAX_SCRYPT_BYTES)
@@ -261,11 +265,17 @@ mod tests {
     fn a_key_file_cannot_ask_for_all_memory() {
         let affordable = |parameters: pkcs5::pbes2::Parameters| is_affordable(&parameters.into());
         let scrypt = |log_n, r, p| {
-            let params = pkcs5::scrypt_params(log_n, r, p);
+            let params = pkcs5::scrypt::Params::new(log_n, r, p).unwrap();
             pkcs5::pbes2::Parameters::generate_scrypt_aes256cbc(params, &[0; 16], [0; 16]).unwrap()
         };
         assert!(affordable(scrypt(14, 8, 1)));
         assert!(!affordable(scrypt(20, 8, 1)));
+        for cost in [0, 1, 3] {
+            let mut odd = scrypt(14, 8, 1);
+            let pkcs5::pbes2::Kdf::Scrypt(parameters) = &mut odd.kdf else { unreachable!() };
+            parameters.cost_parameter = cost;
+            assert!(!affordable(odd));
+        }
         let pbkdf2 = |rounds| pkcs5::pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(rounds, &[0; 16], [0; 16]).unwrap();
         assert!(affordable(pbkdf2(600_000)));
         assert!(!affordable(pbkdf2(99_000_000)));

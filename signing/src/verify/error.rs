@@ -154,8 +154,8 @@ pub enum VerifyError {
         /// The class.
         class: String,
     },
-    /// What the publisher is granted has changed since the component was taken in.
-    #[error("the trust policy's grant to this publisher has changed since the pack was taken in")]
+    /// The publisher is granted fewer targets than when the component was taken in.
+    #[error("the trust policy no longer grants this publisher all targets that the pack was taken in with")]
     GrantChanged,
 }
 
