@@ -199,12 +199,7 @@ impl Refusal {
     /// A refusal with the code's general remedy.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            remedy: code.remedy().to_owned(),
-            problems: Vec::new(),
-        }
+        Self { code, message: message.into(), remedy: code.remedy().to_owned(), problems: Vec::new() }
     }
 
     /// The same with a remedy that fits this very case.

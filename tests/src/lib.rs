@@ -19,16 +19,8 @@ static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 pub async fn cluster() -> &'static Cluster {
     CLUSTER
         .get_or_init(async || {
-            let options = Options {
-                tcp: true,
-                log_statements: true,
-                stat_statements: true,
-                ..Options::default()
-            };
-            let cluster = Cluster::primary(options)
-                .start()
-                .await
-                .expect("a cluster for this test binary");
+            let options = Options { tcp: true, log_statements: true, stat_statements: true, ..Options::default() };
+            let cluster = Cluster::primary(options).start().await.expect("a cluster for this test binary");
             let role = format!("CREATE ROLE {AGENT} LOGIN IN ROLE pg_monitor, pg_signal_backend");
             cluster.execute(&role).await.expect("the role of the tests");
             cluster
@@ -43,50 +35,16 @@ pub async fn cluster() -> &'static Cluster {
 /// If `openssl` is missing or fails.
 pub fn certificates(dir: &Path, name: &str) {
     let openssl = |arguments: &[&str]| {
-        let output = Command::new("openssl")
-            .current_dir(dir)
-            .args(arguments)
-            .output()
-            .expect("openssl can be started");
-        assert!(
-            output.status.success(),
-            "openssl {arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output = Command::new("openssl").current_dir(dir).args(arguments).output().expect("openssl can be started");
+        assert!(output.status.success(), "openssl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     };
-    let curve = [
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-    ];
-    let ca = [
-        "req",
-        "-x509",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=tests",
-        "-keyout",
-        "ca.key",
-        "-out",
-        "ca.pem",
-    ];
+    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    let ca = ["req", "-x509", "-days", "2", "-subj", "/CN=tests", "-keyout", "ca.key", "-out", "ca.pem"];
     openssl(&[&ca[..], &curve[..]].concat());
     let subject = format!("/CN={name}");
-    let request = [
-        "req",
-        "-subj",
-        &subject,
-        "-keyout",
-        "server.key",
-        "-out",
-        "server.csr",
-    ];
+    let request = ["req", "-subj", &subject, "-keyout", "server.key", "-out", "server.csr"];
     openssl(&[&request[..], &curve[..]].concat());
-    std::fs::write(dir.join("ext"), format!("subjectAltName=DNS:{name}\n"))
-        .expect("a file in the test's directory");
+    std::fs::write(dir.join("ext"), format!("subjectAltName=DNS:{name}\n")).expect("a file in the test's directory");
     openssl(&[
         "x509",
         "-req",
