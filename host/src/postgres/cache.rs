@@ -18,10 +18,7 @@ impl<T: Clone> StatementCache<T> {
 
     /// The statement of this text, which becomes the most recently used.
     pub(super) fn get(&mut self, sql: &Arc<str>) -> Option<T> {
-        let at = self
-            .0
-            .iter()
-            .position(|(text, _)| Arc::ptr_eq(text, sql) || text == sql)?;
+        let at = self.0.iter().position(|(text, _)| Arc::ptr_eq(text, sql) || text == sql)?;
         let found = self.0.remove(at);
         let statement = found.1.clone();
         self.0.insert(0, found);
@@ -60,10 +57,7 @@ mod tests {
         cache.put(name(CAPACITY), CAPACITY);
         assert_eq!(cache.len(), CAPACITY);
         assert_eq!(cache.get(&name(1)), None);
-        assert_eq!(
-            (cache.get(&name(0)), cache.get(&name(CAPACITY))),
-            (Some(0), Some(CAPACITY))
-        );
+        assert_eq!((cache.get(&name(0)), cache.get(&name(CAPACITY))), (Some(0), Some(CAPACITY)));
         cache.forget("0");
         assert_eq!(cache.get(&name(0)), None);
     }

@@ -11,11 +11,7 @@ use crate::value::{Column, ColumnKind, Value};
 
 /// The statement's columns on this server must be the declared ones: number, names and kinds, in order.
 pub(super) fn check_columns(statement: &Statement, declared: &[Column]) -> Result<(), QueryError> {
-    let found: Vec<(&str, &Type)> = statement
-        .columns()
-        .iter()
-        .map(|c| (c.name(), c.type_()))
-        .collect();
+    let found: Vec<(&str, &Type)> = statement.columns().iter().map(|c| (c.name(), c.type_())).collect();
     check(&found, declared)
 }
 
@@ -49,9 +45,7 @@ fn holds(kind: ColumnKind, ty: &Type) -> bool {
         ColumnKind::Boolean => *ty == Type::BOOL,
         ColumnKind::Integer => [Type::INT2, Type::INT4, Type::INT8, Type::OID].contains(ty),
         ColumnKind::Number => [Type::FLOAT4, Type::FLOAT8].contains(ty),
-        ColumnKind::Text | ColumnKind::Query => {
-            [Type::TEXT, Type::VARCHAR, Type::NAME].contains(ty)
-        }
+        ColumnKind::Text | ColumnKind::Query => [Type::TEXT, Type::VARCHAR, Type::NAME].contains(ty),
     }
 }
 
@@ -67,33 +61,19 @@ fn kind_name(kind: ColumnKind) -> &'static str {
 
 /// A row's cells, by the column's type on the server. A number that is not finite becomes null: the contract has none.
 pub(super) fn row(row: &Row) -> Result<Vec<Value>, tokio_postgres::Error> {
-    row.columns()
-        .iter()
-        .enumerate()
-        .map(|(at, column)| cell(row, at, column.type_()))
-        .collect()
+    row.columns().iter().enumerate().map(|(at, column)| cell(row, at, column.type_())).collect()
 }
 
 fn cell(row: &Row, at: usize, ty: &Type) -> Result<Value, tokio_postgres::Error> {
     let value = match *ty {
         Type::BOOL => row.try_get::<_, Option<bool>>(at)?.map(Value::Boolean),
-        Type::INT2 => row
-            .try_get::<_, Option<i16>>(at)?
-            .map(|n| Value::Integer(n.into())),
-        Type::INT4 => row
-            .try_get::<_, Option<i32>>(at)?
-            .map(|n| Value::Integer(n.into())),
+        Type::INT2 => row.try_get::<_, Option<i16>>(at)?.map(|n| Value::Integer(n.into())),
+        Type::INT4 => row.try_get::<_, Option<i32>>(at)?.map(|n| Value::Integer(n.into())),
         Type::INT8 => row.try_get::<_, Option<i64>>(at)?.map(Value::Integer),
-        Type::OID => row
-            .try_get::<_, Option<u32>>(at)?
-            .map(|n| Value::Integer(n.into())),
-        Type::FLOAT4 => row
-            .try_get::<_, Option<f32>>(at)?
-            .and_then(|n| finite(n.into())),
+        Type::OID => row.try_get::<_, Option<u32>>(at)?.map(|n| Value::Integer(n.into())),
+        Type::FLOAT4 => row.try_get::<_, Option<f32>>(at)?.and_then(|n| finite(n.into())),
         Type::FLOAT8 => row.try_get::<_, Option<f64>>(at)?.and_then(finite),
-        _ => row
-            .try_get::<_, Option<Lossy>>(at)?
-            .map(|Lossy(text)| Value::Text(text)),
+        _ => row.try_get::<_, Option<Lossy>>(at)?.map(|Lossy(text)| Value::Text(text)),
     };
     Ok(value.unwrap_or(Value::Null))
 }
@@ -122,33 +102,18 @@ mod tests {
     use super::*;
 
     fn declared(name: &str, kind: ColumnKind) -> Column {
-        Column {
-            name: name.to_owned(),
-            kind,
-        }
+        Column { name: name.to_owned(), kind }
     }
 
     #[test]
     fn columns_must_be_the_declared_ones() {
-        let wanted = [
-            declared("pid", ColumnKind::Integer),
-            declared("query", ColumnKind::Query),
-        ];
+        let wanted = [declared("pid", ColumnKind::Integer), declared("query", ColumnKind::Query)];
         assert!(check(&[("pid", &Type::INT4), ("query", &Type::TEXT)], &wanted).is_ok());
         for (found, says) in [
             (vec![("pid", &Type::INT4)], "1 columns"),
-            (
-                vec![("query", &Type::TEXT), ("pid", &Type::INT4)],
-                "column 1 is `query`",
-            ),
-            (
-                vec![("pid", &Type::NUMERIC), ("query", &Type::TEXT)],
-                "`pid` is numeric",
-            ),
-            (
-                vec![("pid", &Type::INT4), ("query", &Type::JSONB)],
-                "`query` is jsonb",
-            ),
+            (vec![("query", &Type::TEXT), ("pid", &Type::INT4)], "column 1 is `query`"),
+            (vec![("pid", &Type::NUMERIC), ("query", &Type::TEXT)], "`pid` is numeric"),
+            (vec![("pid", &Type::INT4), ("query", &Type::JSONB)], "`query` is jsonb"),
         ] {
             let error = check(&found, &wanted).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");

@@ -31,30 +31,19 @@ impl fmt::Debug for Bound<'_> {
 }
 
 impl ToSql for Bound<'_> {
-    fn to_sql(
-        &self,
-        ty: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         match (self.0, ty) {
             (Value::Null, _) => Ok(IsNull::Yes),
             (Value::Boolean(value), &Type::BOOL) => value.to_sql(ty, out),
             (Value::Integer(value), &Type::INT8) => value.to_sql(ty, out),
             (Value::Number(value), &Type::FLOAT8) => value.to_sql(ty, out),
             // A whole number is a number.
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "a double is what the input was declared to be"
-            )]
+            #[expect(clippy::cast_precision_loss, reason = "a double is what the input was declared to be")]
             (Value::Integer(value), &Type::FLOAT8) => (*value as f64).to_sql(ty, out),
             (Value::Text(value), &Type::TEXT) => value.to_sql(ty, out),
             (Value::Integers(values), &Type::INT8_ARRAY) => values.to_sql(ty, out),
             (Value::Texts(values), &Type::TEXT_ARRAY) => values.to_sql(ty, out),
-            (value, ty) => Err(format!(
-                "an input of kind {} can't be bound as {ty}",
-                value.kind_name()
-            )
-            .into()),
+            (value, ty) => Err(format!("an input of kind {} can't be bound as {ty}", value.kind_name()).into()),
         }
     }
 
@@ -72,32 +61,14 @@ mod tests {
     #[test]
     fn an_input_is_bound_as_its_kind_or_not_at_all() {
         let mut out = BytesMut::new();
-        assert!(
-            Bound(&Value::Integer(1))
-                .to_sql(&Type::INT8, &mut out)
-                .is_ok()
-        );
-        assert!(
-            Bound(&Value::Integer(1))
-                .to_sql(&Type::TEXT, &mut out)
-                .is_err()
-        );
-        assert!(
-            Bound(&Value::Text("x".into()))
-                .to_sql(&Type::INT8, &mut out)
-                .is_err()
-        );
-        assert!(matches!(
-            Bound(&Value::Null).to_sql(&Type::INT8_ARRAY, &mut out),
-            Ok(IsNull::Yes)
-        ));
+        assert!(Bound(&Value::Integer(1)).to_sql(&Type::INT8, &mut out).is_ok());
+        assert!(Bound(&Value::Integer(1)).to_sql(&Type::TEXT, &mut out).is_err());
+        assert!(Bound(&Value::Text("x".into())).to_sql(&Type::INT8, &mut out).is_err());
+        assert!(matches!(Bound(&Value::Null).to_sql(&Type::INT8_ARRAY, &mut out), Ok(IsNull::Yes)));
     }
 
     #[test]
     fn an_input_is_not_shown() {
-        assert_eq!(
-            format!("{:?}", Bound(&Value::Text("hunter2".into()))),
-            "text"
-        );
+        assert_eq!(format!("{:?}", Bound(&Value::Text("hunter2".into()))), "text");
     }
 }

@@ -23,10 +23,7 @@ pub(super) enum Place {
     /// A directory with `.s.PGSQL.PORT` in it.
     Socket(PathBuf),
     /// A name (what TLS verifies) and, where it is not to be looked up, an address.
-    Tcp {
-        host: String,
-        hostaddr: Option<std::net::IpAddr>,
-    },
+    Tcp { host: String, hostaddr: Option<std::net::IpAddr> },
 }
 
 /// Who logs in, and where the password is kept.
@@ -68,10 +65,7 @@ pub(super) struct Endpoint {
 const MAX_POOL: u32 = 64;
 
 impl Endpoint {
-    pub(super) fn resolve(
-        mut settings: TargetSettings,
-        lookup: Lookup<'_>,
-    ) -> Result<Self, TargetError> {
+    pub(super) fn resolve(mut settings: TargetSettings, lookup: Lookup<'_>) -> Result<Self, TargetError> {
         let name = settings.name.clone();
         let wrong = |message: &str| TargetError::setting(&name, message);
         if !well_named(&name) {
@@ -84,22 +78,14 @@ impl Endpoint {
         let place = place(&settings)?;
         let local = match &place {
             Place::Socket(_) => true,
-            Place::Tcp { host, hostaddr } => {
-                hostaddr.map_or_else(|| is_loopback(host), |a| a.is_loopback())
-            }
+            Place::Tcp { host, hostaddr } => hostaddr.map_or_else(|| is_loopback(host), |a| a.is_loopback()),
         };
-        let sslmode = settings.sslmode.unwrap_or(if local {
-            SslMode::Disable
-        } else {
-            SslMode::VerifyFull
-        });
+        let sslmode = settings.sslmode.unwrap_or(if local { SslMode::Disable } else { SslMode::VerifyFull });
         if matches!(place, Place::Socket(_)) && sslmode != SslMode::Disable {
             return Err(wrong("a Unix socket has no TLS: leave `sslmode` out"));
         }
         if sslmode == SslMode::Disable && settings.channel_binding == ChannelBinding::Require {
-            return Err(wrong(
-                "`channel_binding = \"require\"` needs TLS: set `sslmode`",
-            ));
+            return Err(wrong("`channel_binding = \"require\"` needs TLS: set `sslmode`"));
         }
         if sslmode == SslMode::Disable && !local {
             tracing::warn!(
@@ -131,11 +117,7 @@ impl Endpoint {
         };
         one_source(&name, &credential)?;
         let root = settings.sslrootcert.as_deref();
-        let own = tls::client_pair(
-            &name,
-            settings.sslcert.as_deref(),
-            settings.sslkey.as_deref(),
-        )?;
+        let own = tls::client_pair(&name, settings.sslcert.as_deref(), settings.sslkey.as_deref())?;
         let connector = tls::connector(sslmode, root, own)?;
         let maintenance = settings
             .maintenance
@@ -172,32 +154,19 @@ impl Endpoint {
     pub(super) fn address(&self) -> String {
         match &self.place {
             Place::Socket(dir) => format!("{}:{}/{}", dir.display(), self.port, self.dbname),
-            Place::Tcp {
-                host,
-                hostaddr: None,
-            } => format!("{host}:{}/{}", self.port, self.dbname),
-            Place::Tcp {
-                host,
-                hostaddr: Some(a),
-            } => format!("{host}({a}):{}/{}", self.port, self.dbname),
+            Place::Tcp { host, hostaddr: None } => format!("{host}:{}/{}", self.port, self.dbname),
+            Place::Tcp { host, hostaddr: Some(a) } => format!("{host}({a}):{}/{}", self.port, self.dbname),
         }
     }
 
     /// The password for one connection, from the first place that has one, in libpq's order.
-    pub(super) fn password(
-        &self,
-        credential: &Credential,
-        lookup: Lookup<'_>,
-    ) -> Result<Option<Secret>, TargetError> {
+    pub(super) fn password(&self, credential: &Credential, lookup: Lookup<'_>) -> Result<Option<Secret>, TargetError> {
         if let Some(path) = &credential.password_file {
             return secret::read_password_file(path).map(Some);
         }
         if let Some(variable) = &credential.password_env {
             let found = lookup(variable).ok_or_else(|| {
-                TargetError::setting(
-                    &self.name,
-                    format!("`password_env` names `{variable}`, which is not set"),
-                )
+                TargetError::setting(&self.name, format!("`password_env` names `{variable}`, which is not set"))
             })?;
             return Ok(Some(Secret::new(found)));
         }
@@ -209,80 +178,49 @@ impl Endpoint {
             Place::Socket(_) => "localhost",
             Place::Tcp { host, .. } => host,
         };
-        let wanted = passfile::Wanted {
-            host,
-            port: self.port,
-            dbname: &self.dbname,
-            user: &credential.user,
-        };
+        let wanted = passfile::Wanted { host, port: self.port, dbname: &self.dbname, user: &credential.user };
         Ok(passfile::find(&text, wanted))
     }
 }
 
 fn well_named(name: &str) -> bool {
     let ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    name.len() <= 63
-        && name.starts_with(ok)
-        && name.chars().all(|c| ok(c) || matches!(c, '-' | '_' | '.'))
+    name.len() <= 63 && name.starts_with(ok) && name.chars().all(|c| ok(c) || matches!(c, '-' | '_' | '.'))
 }
 
 fn is_loopback(host: &str) -> bool {
-    host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn one_source(name: &str, credential: &Credential) -> Result<(), TargetError> {
     if credential.password_file.is_some() && credential.password_env.is_some() {
-        return Err(TargetError::setting(
-            name,
-            "has both `password_file` and `password_env`: keep one",
-        ));
+        return Err(TargetError::setting(name, "has both `password_file` and `password_env`: keep one"));
     }
     Ok(())
 }
 
 fn place(settings: &TargetSettings) -> Result<Place, TargetError> {
     let wrong = |message: &str| TargetError::setting(&settings.name, message);
-    let socket = settings.socket_dir.clone().or_else(|| {
-        settings
-            .host
-            .as_deref()
-            .filter(|host| host.starts_with('/'))
-            .map(PathBuf::from)
-    });
+    let socket = settings
+        .socket_dir
+        .clone()
+        .or_else(|| settings.host.as_deref().filter(|host| host.starts_with('/')).map(PathBuf::from));
     if let Some(dir) = socket {
-        if settings.hostaddr.is_some()
-            || settings
-                .host
-                .as_deref()
-                .is_some_and(|host| !host.starts_with('/'))
-        {
+        if settings.hostaddr.is_some() || settings.host.as_deref().is_some_and(|host| !host.starts_with('/')) {
             return Err(wrong("names both a Unix socket and a host: keep one"));
         }
         return Ok(Place::Socket(dir));
     }
     match (&settings.host, settings.hostaddr) {
-        (Some(host), _) if host.contains(',') || host.starts_with('@') || host.is_empty() => Err(
-            wrong("`host` is one name, one address or the directory of a Unix socket"),
-        ),
-        (Some(host), hostaddr) => Ok(Place::Tcp {
-            host: host.clone(),
-            hostaddr,
-        }),
-        (None, Some(address)) => Ok(Place::Tcp {
-            host: address.to_string(),
-            hostaddr: Some(address),
-        }),
+        (Some(host), _) if host.contains(',') || host.starts_with('@') || host.is_empty() => {
+            Err(wrong("`host` is one name, one address or the directory of a Unix socket"))
+        }
+        (Some(host), hostaddr) => Ok(Place::Tcp { host: host.clone(), hostaddr }),
+        (None, Some(address)) => Ok(Place::Tcp { host: address.to_string(), hostaddr: Some(address) }),
         (None, None) => {
             // Debian's and Red Hat's servers are there, a server built from source is in /tmp.
             let packaged = Path::new("/var/run/postgresql");
-            Ok(Place::Socket(if packaged.is_dir() {
-                packaged.to_owned()
-            } else {
-                PathBuf::from("/tmp")
-            }))
+            Ok(Place::Socket(if packaged.is_dir() { packaged.to_owned() } else { PathBuf::from("/tmp") }))
         }
     }
 }
@@ -293,24 +231,11 @@ fn timeouts(settings: &TargetSettings) -> Result<Timeouts, TargetError> {
         if (1..=max).contains(&ms) {
             return Ok(Duration::from_millis(ms));
         }
-        Err(TargetError::setting(
-            &settings.name,
-            format!("`{key}` is 1 to {max} milliseconds"),
-        ))
+        Err(TargetError::setting(&settings.name, format!("`{key}` is 1 to {max} milliseconds")))
     };
     Ok(Timeouts {
-        connect: one(
-            "connect_timeout_ms",
-            settings.connect_timeout_ms,
-            10_000,
-            120_000,
-        )?,
-        statement: one(
-            "statement_timeout_ms",
-            settings.statement_timeout_ms,
-            60_000,
-            3_600_000,
-        )?,
+        connect: one("connect_timeout_ms", settings.connect_timeout_ms, 10_000, 120_000)?,
+        statement: one("statement_timeout_ms", settings.statement_timeout_ms, 60_000, 3_600_000)?,
         lock: one("lock_timeout_ms", settings.lock_timeout_ms, 2_000, 600_000)?,
         idle_in_transaction: one(
             "idle_in_transaction_timeout_ms",
@@ -327,44 +252,32 @@ fn fill_from_service(settings: &mut TargetSettings, lookup: Lookup<'_>) -> Resul
         return Ok(());
     };
     // An explicit file is the only place; otherwise the user's before the system's, as libpq does.
-    let explicit = settings
-        .servicefile
-        .clone()
-        .or_else(|| lookup("PGSERVICEFILE").map(PathBuf::from));
+    let explicit = settings.servicefile.clone().or_else(|| lookup("PGSERVICEFILE").map(PathBuf::from));
     let places = match explicit {
         Some(path) => vec![path],
-        None => [
-            ("HOME", ".pg_service.conf"),
-            ("PGSYSCONFDIR", "pg_service.conf"),
-        ]
-        .iter()
-        .filter_map(|(variable, file)| Some(Path::new(&lookup(variable)?).join(file)))
-        .filter(|path| path.exists())
-        .collect(),
+        None => [("HOME", ".pg_service.conf"), ("PGSYSCONFDIR", "pg_service.conf")]
+            .iter()
+            .filter_map(|(variable, file)| Some(Path::new(&lookup(variable)?).join(file)))
+            .filter(|path| path.exists())
+            .collect(),
     };
     let mut found = None;
     for path in &places {
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| TargetError::file(path, format!("can't be read: {e}")))?;
+        let text = std::fs::read_to_string(path).map_err(|e| TargetError::file(path, format!("can't be read: {e}")))?;
         if let Some(service) = service::find(path, &text, &name)? {
             found = Some((path, service));
             break;
         }
     }
     let Some((path, service)) = found else {
-        return Err(TargetError::setting(
-            &settings.name,
-            format!("service `{name}` is in none of the service files"),
-        ));
+        return Err(TargetError::setting(&settings.name, format!("service `{name}` is in none of the service files")));
     };
     let mut base = TargetSettings::named(settings.name.clone());
     for (keyword, value) in &service {
         if keyword == "password" {
             return Err(TargetError::file(
                 path,
-                format!(
-                    "service `{name}` holds a password: keep it in `.pgpass` or a `password_file`"
-                ),
+                format!("service `{name}` holds a password: keep it in `.pgpass` or a `password_file`"),
             ));
         }
         base.apply(keyword, value)

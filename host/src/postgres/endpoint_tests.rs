@@ -18,10 +18,7 @@ fn at(host: &str) -> TargetSettings {
 }
 
 fn refused(settings: TargetSettings) -> String {
-    Endpoint::resolve(settings, &nothing)
-        .err()
-        .unwrap()
-        .to_string()
+    Endpoint::resolve(settings, &nothing).err().unwrap().to_string()
 }
 
 #[test]
@@ -40,10 +37,7 @@ fn tls_is_verified_everywhere_but_at_home() {
     // A name that only looks local goes where its address says.
     let mut remote = at("localhost");
     remote.hostaddr = Some("10.0.0.1".parse().unwrap());
-    assert_eq!(
-        Endpoint::resolve(remote, &nothing).unwrap().sslmode,
-        SslMode::VerifyFull
-    );
+    assert_eq!(Endpoint::resolve(remote, &nothing).unwrap().sslmode, SslMode::VerifyFull);
 }
 
 #[test]
@@ -73,8 +67,11 @@ fn contradictions_are_refused() {
 fn a_service_fills_what_is_open() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("pg_service.conf");
-    std::fs::write(&file, "[orders]\nhost=127.0.0.1\nport=6000\nuser=other\ndbname=o\nsslmode=disable\n[bad]\npassword=x\n")
-        .unwrap();
+    std::fs::write(
+        &file,
+        "[orders]\nhost=127.0.0.1\nport=6000\nuser=other\ndbname=o\nsslmode=disable\n[bad]\npassword=x\n",
+    )
+    .unwrap();
     let path = file.display().to_string();
     let lookup = |name: &str| (name == "PGSERVICEFILE").then(|| path.clone());
     let mut settings = TargetSettings::named("orders");
@@ -84,21 +81,9 @@ fn a_service_fills_what_is_open() {
     assert_eq!(endpoint.address(), "127.0.0.1:6000/o");
     assert_eq!(endpoint.credential.user, "lock");
     settings.service = Some("bad".to_owned());
-    assert!(
-        Endpoint::resolve(settings.clone(), &lookup)
-            .err()
-            .unwrap()
-            .to_string()
-            .contains(".pgpass")
-    );
+    assert!(Endpoint::resolve(settings.clone(), &lookup).err().unwrap().to_string().contains(".pgpass"));
     settings.service = Some("absent".to_owned());
-    assert!(
-        Endpoint::resolve(settings, &lookup)
-            .err()
-            .unwrap()
-            .to_string()
-            .contains("none of")
-    );
+    assert!(Endpoint::resolve(settings, &lookup).err().unwrap().to_string().contains("none of"));
 }
 
 #[test]
@@ -106,8 +91,7 @@ fn passwords_come_from_the_first_place_that_has_one() {
     let dir = tempfile::tempdir().unwrap();
     let pgpass = dir.path().join("pgpass");
     std::fs::write(&pgpass, "localhost:5432:*:lock:from-pgpass\n").unwrap();
-    let mode =
-        |mode| std::fs::set_permissions(&pgpass, std::fs::Permissions::from_mode(mode)).unwrap();
+    let mode = |mode| std::fs::set_permissions(&pgpass, std::fs::Permissions::from_mode(mode)).unwrap();
     let path = pgpass.display().to_string();
     let lookup = |name: &str| match name {
         "PGPASSFILE" => Some(path.clone()),
@@ -121,10 +105,7 @@ fn passwords_come_from_the_first_place_that_has_one() {
     };
     mode(0o600);
     // libpq looks a socket up as `localhost`.
-    assert_eq!(
-        password(at("/run/pg")).unwrap().as_deref(),
-        Some("from-pgpass")
-    );
+    assert_eq!(password(at("/run/pg")).unwrap().as_deref(), Some("from-pgpass"));
     assert_eq!(password(at("127.0.0.1")).unwrap(), None);
     let mut env = at("localhost");
     env.password_env = Some("SECRET".to_owned());
@@ -132,10 +113,5 @@ fn passwords_come_from_the_first_place_that_has_one() {
     env.password_env = Some("UNSET".to_owned());
     assert!(password(env).unwrap_err().to_string().contains("UNSET"));
     mode(0o644);
-    assert!(
-        password(at("localhost"))
-            .unwrap_err()
-            .to_string()
-            .contains("0600")
-    );
+    assert!(password(at("localhost")).unwrap_err().to_string().contains("0600"));
 }

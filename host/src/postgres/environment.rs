@@ -39,10 +39,7 @@ impl TargetSettings {
             if let Some(value) = lookup(variable) {
                 settings
                     .apply(keyword, &value)
-                    .map_err(|message| TargetError::Environment {
-                        variable: (*variable).to_owned(),
-                        message,
-                    })?;
+                    .map_err(|message| TargetError::Environment { variable: (*variable).to_owned(), message })?;
             }
         }
         // The password stays where it is.
@@ -56,25 +53,12 @@ impl TargetSettings {
             "host" => self.host = Some(one_host(value)?),
             "hostaddr" => {
                 let address = one_host(value)?.parse();
-                self.hostaddr =
-                    Some(address.map_err(|_| format!("`{value}` is not an IP address"))?);
+                self.hostaddr = Some(address.map_err(|_| format!("`{value}` is not an IP address"))?);
             }
-            "port" => {
-                self.port = Some(
-                    value
-                        .parse()
-                        .map_err(|_| format!("`{value}` is not a port"))?,
-                )
-            }
+            "port" => self.port = Some(value.parse().map_err(|_| format!("`{value}` is not a port"))?),
             "dbname" => {
-                if value.contains('=')
-                    || value.starts_with("postgresql://")
-                    || value.starts_with("postgres://")
-                {
-                    return Err(
-                        "a connection string as database name is not supported: set each part"
-                            .to_owned(),
-                    );
+                if value.contains('=') || value.starts_with("postgresql://") || value.starts_with("postgres://") {
+                    return Err("a connection string as database name is not supported: set each part".to_owned());
                 }
                 self.dbname = Some(value.to_owned());
             }
@@ -85,9 +69,7 @@ impl TargetSettings {
             "sslcert" => self.sslcert = Some(PathBuf::from(value)),
             "sslkey" => self.sslkey = Some(PathBuf::from(value)),
             "connect_timeout" => {
-                let seconds = value
-                    .parse::<u32>()
-                    .map_err(|_| format!("`{value}` is not a number of seconds"))?;
+                let seconds = value.parse::<u32>().map_err(|_| format!("`{value}` is not a number of seconds"))?;
                 // Zero means for ever to libpq; a bounded wait is the closest that there is here.
                 self.connect_timeout_ms = (seconds > 0).then(|| seconds.saturating_mul(1000));
             }
@@ -96,9 +78,7 @@ impl TargetSettings {
                     "prefer" => ChannelBinding::Prefer,
                     "require" => ChannelBinding::Require,
                     other => {
-                        return Err(format!(
-                            "channel_binding `{other}` is not `prefer` or `require`"
-                        ));
+                        return Err(format!("channel_binding `{other}` is not `prefer` or `require`"));
                     }
                 };
             }
@@ -108,9 +88,7 @@ impl TargetSettings {
                     "primary" | "read-write" => Some(Expect::Primary),
                     "standby" | "read-only" => Some(Expect::Standby),
                     other => {
-                        return Err(format!(
-                            "target_session_attrs `{other}` is not supported: name one server"
-                        ));
+                        return Err(format!("target_session_attrs `{other}` is not supported: name one server"));
                     }
                 };
             }
@@ -127,9 +105,7 @@ impl TargetSettings {
 /// A target is one server: a list of hosts would make the one that was approved and the one that is hit differ.
 fn one_host(value: &str) -> Result<String, String> {
     if value.contains(',') {
-        return Err(
-            "names several hosts, but a target is one server: declare a target for each".to_owned(),
-        );
+        return Err("names several hosts, but a target is one server: declare a target for each".to_owned());
     }
     Ok(value.to_owned())
 }
@@ -157,12 +133,7 @@ mod tests {
     use super::*;
 
     fn from(pairs: &[(&str, &str)]) -> Result<Option<TargetSettings>, TargetError> {
-        let lookup = |name: &str| {
-            pairs
-                .iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).to_owned())
-        };
+        let lookup = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         TargetSettings::from_environment(&lookup)
     }
 
@@ -184,29 +155,18 @@ mod tests {
         let settings = from(&pairs).unwrap().unwrap();
         assert_eq!(settings.name, "default");
         assert_eq!(settings.host.as_deref(), Some("db1"));
-        assert_eq!(
-            (settings.port, settings.connect_timeout_ms),
-            (Some(5433), Some(3000))
-        );
-        assert_eq!(
-            (settings.sslmode, settings.expect),
-            (Some(SslMode::VerifyCa), Some(Expect::Standby))
-        );
+        assert_eq!((settings.port, settings.connect_timeout_ms), (Some(5433), Some(3000)));
+        assert_eq!((settings.sslmode, settings.expect), (Some(SslMode::VerifyCa), Some(Expect::Standby)));
         assert_eq!(settings.password_env.as_deref(), Some("PGPASSWORD"));
         assert!(!format!("{settings:?}").contains("hunter2"));
     }
 
     #[test]
     fn what_would_be_unsafe_or_ambiguous_is_refused_by_name() {
-        for (variable, value) in [
-            ("PGSSLMODE", "prefer"),
-            ("PGHOST", "a,b"),
-            ("PGPORT", "x"),
-            ("PGCHANNELBINDING", "disable"),
-        ] {
-            let error = from(&[("PGDATABASE", "d"), (variable, value)])
-                .unwrap_err()
-                .to_string();
+        for (variable, value) in
+            [("PGSSLMODE", "prefer"), ("PGHOST", "a,b"), ("PGPORT", "x"), ("PGCHANNELBINDING", "disable")]
+        {
+            let error = from(&[("PGDATABASE", "d"), (variable, value)]).unwrap_err().to_string();
             assert!(error.contains(variable), "{error}");
         }
     }

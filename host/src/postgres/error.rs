@@ -34,17 +34,11 @@ pub enum TargetError {
 
 impl TargetError {
     pub(super) fn setting(target: &str, message: impl Into<String>) -> Self {
-        Self::Setting {
-            target: target.to_owned(),
-            message: message.into(),
-        }
+        Self::Setting { target: target.to_owned(), message: message.into() }
     }
 
     pub(super) fn file(path: &std::path::Path, message: impl Into<String>) -> Self {
-        Self::File {
-            path: path.display().to_string(),
-            message: message.into(),
-        }
+        Self::File { path: path.display().to_string(), message: message.into() }
     }
 }
 
@@ -99,19 +93,13 @@ pub enum QueryError {
 
 impl QueryError {
     pub(super) fn unreachable(message: impl Into<String>) -> Self {
-        Self::Connection {
-            message: message.into(),
-            effect_unknown: false,
-        }
+        Self::Connection { message: message.into(), effect_unknown: false }
     }
 
     /// The same error for a statement whose end was not seen.
     pub(super) fn with_effect_unknown(self) -> Self {
         match self {
-            Self::Connection { message, .. } => Self::Connection {
-                message,
-                effect_unknown: true,
-            },
+            Self::Connection { message, .. } => Self::Connection { message, effect_unknown: true },
             other => other,
         }
     }
@@ -128,20 +116,14 @@ pub(super) fn clean(code: &SqlState, message: &str) -> String {
         Some((before, _)) if code.code().starts_with("22") => before,
         _ => message,
     };
-    message
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MAX_MESSAGE)
-        .collect()
+    message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_MESSAGE).collect()
 }
 
 /// The server ended the session, so nothing more can be expected of it.
 fn ends_session(error: &DbError) -> bool {
     let code = error.code().code();
-    matches!(
-        error.parsed_severity(),
-        Some(Severity::Fatal | Severity::Panic)
-    ) || code.starts_with("08")
+    matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
+        || code.starts_with("08")
         || code.starts_with("57P")
         || code == "25P03"
 }
@@ -159,11 +141,7 @@ pub(super) fn from_driver(error: &tokio_postgres::Error) -> QueryError {
     let code = server.code();
     let message = clean(code, server.message());
     if ends_session(server) {
-        let hint = if message.contains("startup parameter") {
-            format!("; {POOLER}")
-        } else {
-            String::new()
-        };
+        let hint = if message.contains("startup parameter") { format!("; {POOLER}") } else { String::new() };
         return QueryError::unreachable(format!("the server ended the session: {message}{hint}"));
     }
     if *code == SqlState::INSUFFICIENT_PRIVILEGE {
@@ -175,10 +153,7 @@ pub(super) fn from_driver(error: &tokio_postgres::Error) -> QueryError {
     if *code == SqlState::QUERY_CANCELED || *code == SqlState::LOCK_NOT_AVAILABLE {
         return QueryError::Timeout;
     }
-    QueryError::Database {
-        sqlstate: code.code().to_owned(),
-        message,
-    }
+    QueryError::Database { sqlstate: code.code().to_owned(), message }
 }
 
 fn not_from_the_server(error: &tokio_postgres::Error) -> QueryError {
@@ -203,7 +178,8 @@ fn not_from_the_server(error: &tokio_postgres::Error) -> QueryError {
 fn grant_for(error: &DbError) -> String {
     match error.routine() {
         Some("pg_terminate_backend" | "pg_cancel_backend" | "pg_signal_backend") => {
-            "the target's role needs `pg_signal_backend`, and only a superuser may signal a superuser's session".to_owned()
+            "the target's role needs `pg_signal_backend`, and only a superuser may signal a superuser's session"
+                .to_owned()
         }
         Some("aclcheck_error") if error.message().starts_with("must be owner") => {
             "the target's maintenance role needs `pg_maintain` (PostgreSQL 17 and later) or to own it".to_owned()
@@ -211,7 +187,9 @@ fn grant_for(error: &DbError) -> String {
         Some("RangeVarCallbackForReindexIndex" | "RangeVarCallbackMaintainsTable" | "RangeVarCallbackOwnsTable") => {
             "the target's maintenance role needs `pg_maintain` (PostgreSQL 17 and later) or to own it".to_owned()
         }
-        _ => "grant the target's role that privilege; `pg_monitor` covers the statistics views and functions".to_owned(),
+        _ => {
+            "grant the target's role that privilege; `pg_monitor` covers the statistics views and functions".to_owned()
+        }
     }
 }
 

@@ -74,20 +74,10 @@ pub(super) async fn read(session: &mut Session, bound: &BoundStatement, limits: 
             ended(Err(error::from_driver(&error)))
         }
         Ok((begin, set, rows, rollback, unlock)) => {
-            let first = [
-                begin.err(),
-                set.err(),
-                rows.err(),
-                rollback.err(),
-                unlock.err(),
-            ]
-            .into_iter()
-            .flatten()
-            .next();
-            End::Doubtful(first.map_or_else(
-                || QueryError::unreachable("the session is in doubt"),
-                |e| error::from_driver(&e),
-            ))
+            let first = [begin.err(), set.err(), rows.err(), rollback.err(), unlock.err()].into_iter().flatten().next();
+            End::Doubtful(
+                first.map_or_else(|| QueryError::unreachable("the session is in doubt"), |e| error::from_driver(&e)),
+            )
         }
     }
 }
@@ -118,58 +108,34 @@ pub(super) async fn act(session: &mut Session, bound: &BoundStatement, limits: &
     let grace = limits.deadline.max(Instant::now() + GRACE);
     match (rows, within(grace, client.execute_typed(how, &[])).await) {
         (rows, Ok(Ok(_))) => {
-            if !matches!(
-                within(Instant::now() + GRACE, session.reset()).await,
-                Ok(Ok(()))
-            ) {
+            if !matches!(within(Instant::now() + GRACE, session.reset()).await, Ok(Ok(()))) {
                 session.retire();
             }
             End::Clean(rows)
         }
         (Ok(_), Ok(Err(error))) => End::Doubtful(error::from_driver(&error).with_effect_unknown()),
-        (Ok(_), Err(_)) => End::Doubtful(
-            QueryError::unreachable("the server did not answer to COMMIT in time")
-                .with_effect_unknown(),
-        ),
+        (Ok(_), Err(_)) => {
+            End::Doubtful(QueryError::unreachable("the server did not answer to COMMIT in time").with_effect_unknown())
+        }
         // Closing the session is what rolls it back then.
         (Err(error), _) => End::Doubtful(error),
     }
 }
 
-async fn begin_act(
-    session: &Session,
-    bound: &BoundStatement,
-    limits: &Limits,
-) -> Result<(), tokio_postgres::Error> {
+async fn begin_act(session: &Session, bound: &BoundStatement, limits: &Limits) -> Result<(), tokio_postgres::Error> {
     let client = &*session.client;
-    let row = client
-        .query_typed_one("SELECT pg_catalog.pg_is_in_recovery()", &[])
-        .await?;
+    let row = client.query_typed_one("SELECT pg_catalog.pg_is_in_recovery()", &[]).await?;
     // A standby has signals to send, too, and refuses a transaction that says it may write.
-    let access = if row.try_get(0)? {
-        "READ ONLY"
-    } else {
-        "READ WRITE"
-    };
-    client
-        .execute_typed(
-            &format!("BEGIN ISOLATION LEVEL READ COMMITTED {access}"),
-            &[],
-        )
-        .await?;
+    let access = if row.try_get(0)? { "READ ONLY" } else { "READ WRITE" };
+    client.execute_typed(&format!("BEGIN ISOLATION LEVEL READ COMMITTED {access}"), &[]).await?;
     let ms = time_left(session, bound, limits).as_millis().to_string();
     let set = "SELECT pg_catalog.set_config('statement_timeout', $1, true)";
-    client
-        .execute_typed(set, &[(&ms, Type::TEXT)])
-        .await
-        .map(drop)
+    client.execute_typed(set, &[(&ms, Type::TEXT)]).await.map(drop)
 }
 
 /// What does not end in time is a timeout.
 async fn within<T>(deadline: Instant, work: impl Future<Output = T>) -> Result<T, QueryError> {
-    timeout_at(deadline.into(), work)
-        .await
-        .map_err(|_| QueryError::Timeout)
+    timeout_at(deadline.into(), work).await.map_err(|_| QueryError::Timeout)
 }
 
 /// A session whose server answered with an error is in order, one whose connection broke is not.
@@ -189,12 +155,8 @@ async fn prepare(session: &mut Session, bound: &BoundStatement) -> Result<Statem
 
 /// The statement's own time, within the target's limit and the call's; at least a millisecond, since zero means for ever.
 fn time_left(session: &Session, bound: &BoundStatement, limits: &Limits) -> Duration {
-    let own = bound
-        .timeout
-        .unwrap_or(session.statement_timeout)
-        .min(session.statement_timeout);
-    own.min(limits.deadline.saturating_duration_since(Instant::now()))
-        .max(Duration::from_millis(1))
+    let own = bound.timeout.unwrap_or(session.statement_timeout).min(session.statement_timeout);
+    own.min(limits.deadline.saturating_duration_since(Instant::now())).max(Duration::from_millis(1))
 }
 
 fn when_empty(rows: RowSet, bound: &BoundStatement) -> Result<RowSet, QueryError> {
@@ -211,10 +173,7 @@ async fn collect(
     limits: &Limits,
 ) -> Result<RowSet, Stop> {
     let inputs: Vec<Bound<'_>> = bound.inputs.iter().map(|(_, value)| Bound(value)).collect();
-    let stream: RowStream = client
-        .query_raw(statement, inputs)
-        .await
-        .map_err(Stop::Driver)?;
+    let stream: RowStream = client.query_raw(statement, inputs).await.map_err(Stop::Driver)?;
     let mut stream = std::pin::pin!(stream);
     let mut rows: Vec<Vec<Value>> = Vec::new();
     let mut bytes = 0usize;
@@ -229,8 +188,5 @@ async fn collect(
         }
         rows.push(decode::row(&row).map_err(|e| Stop::Excess(error::from_driver(&e)))?);
     }
-    Ok(RowSet {
-        columns: bound.columns.to_vec(),
-        rows,
-    })
+    Ok(RowSet { columns: bound.columns.to_vec(), rows })
 }

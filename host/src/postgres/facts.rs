@@ -42,34 +42,19 @@ impl TargetFacts {
 
     pub(super) async fn read(client: &Client) -> Result<Self, QueryError> {
         let read_at = Instant::now();
-        let row = client
-            .query_typed_one(SERVER, &[])
-            .await
-            .map_err(|e| error::from_driver(&e))?;
-        let extensions = client
-            .query_typed(EXTENSIONS, &[])
-            .await
-            .map_err(|e| error::from_driver(&e))?;
+        let row = client.query_typed_one(SERVER, &[]).await.map_err(|e| error::from_driver(&e))?;
+        let extensions = client.query_typed(EXTENSIONS, &[]).await.map_err(|e| error::from_driver(&e))?;
         // Of no use for a statement, so a server that keeps it to itself is no worse a target.
-        let system = client
-            .query_typed_one(SYSTEM, &[])
-            .await
-            .and_then(|row| row.try_get(0))
-            .ok();
+        let system = client.query_typed_one(SYSTEM, &[]).await.and_then(|row| row.try_get(0)).ok();
         let cell = |e: tokio_postgres::Error| error::from_driver(&e);
         let version: i64 = row.try_get(0).map_err(cell)?;
         let version_num = u32::try_from(version).unwrap_or_default();
-        let triple =
-            |row: &tokio_postgres::Row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
+        let triple = |row: &tokio_postgres::Row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
         Ok(Self {
             server: ServerFacts {
                 version_num,
                 in_recovery: row.try_get(1).map_err(cell)?,
-                extensions: extensions
-                    .iter()
-                    .map(triple)
-                    .collect::<Result<_, _>>()
-                    .map_err(cell)?,
+                extensions: extensions.iter().map(triple).collect::<Result<_, _>>().map_err(cell)?,
             },
             role_name: row.try_get(2).map_err(cell)?,
             is_superuser: row.try_get(3).map_err(cell)?,
@@ -93,5 +78,4 @@ SELECT e.extname::pg_catalog.text, e.extversion::pg_catalog.text, n.nspname::pg_
   FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
  ORDER BY 1";
 
-const SYSTEM: &str =
-    "SELECT s.system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system() s";
+const SYSTEM: &str = "SELECT s.system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system() s";

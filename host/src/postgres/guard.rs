@@ -41,10 +41,7 @@ impl Guard {
             ("default_transaction_isolation", fixed("read committed")),
             ("statement_timeout", ms(statement)),
             ("lock_timeout", ms(lock)),
-            (
-                "idle_in_transaction_session_timeout",
-                ms(timeouts.idle_in_transaction),
-            ),
+            ("idle_in_transaction_session_timeout", ms(timeouts.idle_in_transaction)),
             // Or the warnings that say what maintenance skipped would not arrive.
             ("client_min_messages", fixed("notice")),
             // The statement was proven with PostgreSQL's default reading of literals.
@@ -62,33 +59,18 @@ impl Guard {
     /// StartupMessage).
     pub(super) fn options(&self) -> String {
         let escape = |value: &str| value.replace('\\', "\\\\").replace(' ', "\\ ");
-        let options: Vec<String> = self
-            .0
-            .iter()
-            .map(|(name, value)| format!("-c {name}={}", escape(value)))
-            .collect();
+        let options: Vec<String> = self.0.iter().map(|(name, value)| format!("-c {name}={}", escape(value))).collect();
         options.join(" ")
     }
 
     /// Reads the settings back. They were all given, so a difference means that something stands in between.
     pub(super) async fn verify(&self, client: &Client) -> Result<(), QueryError> {
-        let names: Vec<&str> = self
-            .0
-            .iter()
-            .map(|(name, _)| *name)
-            .chain(["client_encoding"])
-            .collect();
+        let names: Vec<&str> = self.0.iter().map(|(name, _)| *name).chain(["client_encoding"]).collect();
         let sql = "SELECT s.name, s.setting FROM pg_catalog.pg_settings s WHERE s.name = ANY ($1)";
-        let rows = client
-            .query_typed(sql, &[(&names, Type::TEXT_ARRAY)])
-            .await
-            .map_err(|e| error::from_driver(&e))?;
+        let rows = client.query_typed(sql, &[(&names, Type::TEXT_ARRAY)]).await.map_err(|e| error::from_driver(&e))?;
         let mut found = Vec::with_capacity(rows.len());
         for row in &rows {
-            let read = |at| {
-                row.try_get::<_, Option<String>>(at)
-                    .map_err(|e| error::from_driver(&e))
-            };
+            let read = |at| row.try_get::<_, Option<String>>(at).map_err(|e| error::from_driver(&e));
             found.push((read(0)?.unwrap_or_default(), read(1)?.unwrap_or_default()));
         }
         self.compare(&found)
@@ -97,10 +79,7 @@ impl Guard {
     fn compare(&self, found: &[(String, String)]) -> Result<(), QueryError> {
         let encoding = ("client_encoding", "UTF8".to_owned());
         for (name, wanted) in self.0.iter().chain([&encoding]) {
-            let held = found
-                .iter()
-                .find(|(found, _)| found == name)
-                .map(|(_, value)| value.as_str());
+            let held = found.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str());
             if held != Some(wanted.as_str()) {
                 let held = held.unwrap_or("nothing");
                 return Err(QueryError::unreachable(format!(
@@ -119,48 +98,28 @@ mod tests {
 
     fn guard() -> Guard {
         let second = Duration::from_secs(1);
-        Guard::pooled(&Timeouts {
-            connect: second,
-            statement: 2 * second,
-            lock: second,
-            idle_in_transaction: second,
-        })
+        Guard::pooled(&Timeouts { connect: second, statement: 2 * second, lock: second, idle_in_transaction: second })
     }
 
     #[test]
     fn options_escape_spaces() {
         let options = guard().options();
         assert!(options.starts_with("-c search_path= -c "), "{options}");
-        assert!(
-            options.contains(r"-c default_transaction_isolation=read\ committed "),
-            "{options}"
-        );
+        assert!(options.contains(r"-c default_transaction_isolation=read\ committed "), "{options}");
         assert!(options.contains("-c statement_timeout=2000 "), "{options}");
     }
 
     #[test]
     fn a_session_that_does_not_hold_its_guard_is_refused() {
-        let mut held: Vec<(String, String)> = guard()
-            .0
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.clone()))
-            .collect();
-        assert!(
-            guard()
-                .compare(&held)
-                .unwrap_err()
-                .to_string()
-                .contains("client_encoding")
-        );
+        let mut held: Vec<(String, String)> =
+            guard().0.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        assert!(guard().compare(&held).unwrap_err().to_string().contains("client_encoding"));
         held.push(("client_encoding".to_owned(), "UTF8".to_owned()));
         guard().compare(&held).unwrap();
         for (_, value) in held.iter_mut().filter(|(name, _)| name == "search_path") {
             *value = "\"$user\", public".to_owned();
         }
         let error = guard().compare(&held).unwrap_err().to_string();
-        assert!(
-            error.contains("search_path") && error.contains("PgBouncer"),
-            "{error}"
-        );
+        assert!(error.contains("search_path") && error.contains("PgBouncer"), "{error}");
     }
 }

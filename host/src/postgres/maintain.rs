@@ -14,24 +14,11 @@ use crate::{statement::BoundStatement, value::RowSet};
 /// Sends the command as a single message of the extended protocol, which is what VACUUM and REINDEX CONCURRENTLY ask for.
 pub(super) async fn run(session: &mut Session, bound: &BoundStatement) -> End {
     session.begin();
-    let inputs = bound
-        .inputs
-        .iter()
-        .map(|(kind, value)| (Bound(value), encode::bound_type(*kind)));
-    let done: Result<Vec<_>, _> = async {
-        session
-            .client
-            .query_typed_raw(&bound.sql, inputs)
-            .await?
-            .try_collect()
-            .await
-    }
-    .await;
+    let inputs = bound.inputs.iter().map(|(kind, value)| (Bound(value), encode::bound_type(*kind)));
+    let done: Result<Vec<_>, _> =
+        async { session.client.query_typed_raw(&bound.sql, inputs).await?.try_collect().await }.await;
     match done {
-        Ok(_) => End::Clean(Ok(RowSet {
-            columns: bound.columns.to_vec(),
-            rows: Vec::new(),
-        })),
+        Ok(_) => End::Clean(Ok(RowSet { columns: bound.columns.to_vec(), rows: Vec::new() })),
         Err(error) => match error::from_driver(&error).with_effect_unknown() {
             error @ QueryError::Connection { .. } => End::Doubtful(error),
             error => End::Clean(Err(error)),

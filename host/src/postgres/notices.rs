@@ -26,10 +26,7 @@ pub(super) struct Taken {
 impl Notices {
     pub(super) fn push(&self, notice: &DbError) {
         let text = error::clean(notice.code(), notice.message());
-        self.keep(
-            matches!(notice.parsed_severity(), Some(Severity::Warning)),
-            text,
-        );
+        self.keep(matches!(notice.parsed_severity(), Some(Severity::Warning)), text);
     }
 
     fn keep(&self, is_warning: bool, text: String) {
@@ -60,10 +57,7 @@ mod tests {
         notices.keep(true, "skipping \"a\"".to_owned());
         notices.keep(true, "skipping \"b\"".to_owned());
         let taken = notices.take();
-        assert_eq!(
-            (taken.texts.len(), taken.warning.as_deref()),
-            (MAX, Some("skipping \"a\""))
-        );
+        assert_eq!((taken.texts.len(), taken.warning.as_deref()), (MAX, Some("skipping \"a\"")));
         assert!(notices.take().texts.is_empty());
     }
 }

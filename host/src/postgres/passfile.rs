@@ -17,21 +17,19 @@ pub(super) struct Wanted<'a> {
 pub(super) fn find(text: &str, wanted: Wanted<'_>) -> Option<Secret> {
     let port = wanted.port.to_string();
     let keys = [wanted.host, &port, wanted.dbname, wanted.user];
-    text.lines()
-        .filter(|line| !line.starts_with('#'))
-        .find_map(|line| {
-            let mut rest = line;
-            for key in keys {
-                let (field, after) = split_field(rest)?;
-                if field.as_deref() != Some(key) && field.is_some() {
-                    return None;
-                }
-                rest = after;
+    text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
+        let mut rest = line;
+        for key in keys {
+            let (field, after) = split_field(rest)?;
+            if field.as_deref() != Some(key) && field.is_some() {
+                return None;
             }
-            // The password is the last field; libpq undoes its escapes and takes an unescaped `:` for its end.
-            let password = unescape(end_of_field(rest));
-            (!password.is_empty()).then(|| Secret::new(password))
-        })
+            rest = after;
+        }
+        // The password is the last field; libpq undoes its escapes and takes an unescaped `:` for its end.
+        let password = unescape(end_of_field(rest));
+        (!password.is_empty()).then(|| Secret::new(password))
+    })
 }
 
 /// The next field and what follows its colon; `None` inside for a lone `*`, and `None` outside where there is no colon.
@@ -75,19 +73,13 @@ mod tests {
     use super::*;
 
     fn lookup(text: &str) -> Option<String> {
-        let wanted = Wanted {
-            host: "db:1",
-            port: 5432,
-            dbname: r"or\ders",
-            user: "lock",
-        };
+        let wanted = Wanted { host: "db:1", port: 5432, dbname: r"or\ders", user: "lock" };
         find(text, wanted).map(|s| String::from_utf8(s.expose().to_vec()).unwrap())
     }
 
     #[test]
     fn the_first_line_that_fits_wins() {
-        let text =
-            "# comment\nother:5432:*:*:no\ndb\\:1:5432:or\\\\ders:lock:first\n*:*:*:*:second\n";
+        let text = "# comment\nother:5432:*:*:no\ndb\\:1:5432:or\\\\ders:lock:first\n*:*:*:*:second\n";
         assert_eq!(lookup(text).as_deref(), Some("first"));
         assert_eq!(lookup("*:*:*:*:any").as_deref(), Some("any"));
         assert_eq!(lookup("*:5433:*:*:any"), None);

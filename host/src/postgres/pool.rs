@@ -51,13 +51,8 @@ impl Pool {
     pub(super) async fn take(&self, deadline: Instant, pick: Pick) -> Result<Session, QueryError> {
         let permit = self.slot(&self.slots, deadline).await?;
         while let Some(mut session) = self.pop() {
-            let rested = session
-                .idle_since
-                .map_or(Duration::ZERO, |since| since.elapsed());
-            if pick == Pick::Fresh
-                || session.client.is_closed()
-                || session.opened.elapsed() > MAX_AGE
-            {
+            let rested = session.idle_since.map_or(Duration::ZERO, |since| since.elapsed());
+            if pick == Pick::Fresh || session.client.is_closed() || session.opened.elapsed() > MAX_AGE {
                 continue;
             }
             if rested > TRUSTED_IDLE {
@@ -71,14 +66,7 @@ impl Pool {
         }
         let endpoint = &self.endpoint;
         let guard = Guard::pooled(&endpoint.timeouts);
-        let mut session = Session::open(
-            endpoint,
-            &endpoint.credential,
-            &endpoint.tls,
-            guard,
-            deadline,
-        )
-        .await?;
+        let mut session = Session::open(endpoint, &endpoint.credential, &endpoint.tls, guard, deadline).await?;
         session.permit = Some(permit);
         Ok(session)
     }
@@ -91,10 +79,10 @@ impl Pool {
     ) -> Result<Session, QueryError> {
         let permit = self.slot(&self.maintenance, deadline).await?;
         let endpoint = &self.endpoint;
-        let (credential, tls) = endpoint.maintenance.as_ref().map_or(
-            (&endpoint.credential, &endpoint.tls),
-            |(credential, tls)| (credential, tls),
-        );
+        let (credential, tls) = endpoint
+            .maintenance
+            .as_ref()
+            .map_or((&endpoint.credential, &endpoint.tls), |(credential, tls)| (credential, tls));
         let guard = Guard::maintenance(&endpoint.timeouts, own);
         let mut session = Session::open(endpoint, credential, tls, guard, deadline).await?;
         session.permit = Some(permit);
@@ -119,11 +107,7 @@ impl Pool {
         drop(closed);
     }
 
-    async fn slot(
-        &self,
-        slots: &Arc<Semaphore>,
-        deadline: Instant,
-    ) -> Result<OwnedSemaphorePermit, QueryError> {
+    async fn slot(&self, slots: &Arc<Semaphore>, deadline: Instant) -> Result<OwnedSemaphorePermit, QueryError> {
         let busy = || {
             let (name, size) = (&self.endpoint.name, self.endpoint.pool_size);
             QueryError::Busy(format!(

@@ -42,11 +42,7 @@ pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, TargetError
     let not = |e: std::io::Error| TargetError::file(path, format!("can't be read: {e}"));
     // Non-blocking, so that a pipe under this name is refused below instead of waited for.
     let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let mut file = File::options()
-        .read(true)
-        .custom_flags(nonblock)
-        .open(path)
-        .map_err(not)?;
+    let mut file = File::options().read(true).custom_flags(nonblock).open(path).map_err(not)?;
     let about = file.metadata().map_err(not)?;
     if !about.is_file() {
         return Err(TargetError::file(path, "is not a regular file"));
@@ -55,23 +51,14 @@ pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, TargetError
     if about.mode() & forbidden != 0 {
         return Err(TargetError::file(
             path,
-            format!(
-                "has mode {:04o} and holds a secret: run `chmod 0600` on it",
-                about.mode() & 0o7777
-            ),
+            format!("has mode {:04o} and holds a secret: run `chmod 0600` on it", about.mode() & 0o7777),
         ));
     }
     if about.len() > MAX_SECRET_FILE {
-        return Err(TargetError::file(
-            path,
-            "is larger than 64 KiB: this is not a file of passwords",
-        ));
+        return Err(TargetError::file(path, "is larger than 64 KiB: this is not a file of passwords"));
     }
     let mut text = Zeroizing::new(String::new());
-    file.by_ref()
-        .take(MAX_SECRET_FILE)
-        .read_to_string(&mut text)
-        .map_err(not)?;
+    file.by_ref().take(MAX_SECRET_FILE).read_to_string(&mut text).map_err(not)?;
     Ok(text)
 }
 
@@ -104,10 +91,7 @@ mod tests {
         std::fs::write(&path, "hunter2\nrest").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         let error = read_password_file(&path).unwrap_err().to_string();
-        assert!(
-            error.contains("0644") && !error.contains("hunter2"),
-            "{error}"
-        );
+        assert!(error.contains("0644") && !error.contains("hunter2"), "{error}");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert_eq!(read_password_file(&path).unwrap().expose(), b"hunter2");
     }
@@ -116,19 +100,7 @@ mod tests {
     fn a_pipe_is_refused_and_not_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pipe");
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &path,
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::RUSR,
-            0,
-        )
-        .unwrap();
-        assert!(
-            read_private(&path)
-                .unwrap_err()
-                .to_string()
-                .contains("regular")
-        );
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        assert!(read_private(&path).unwrap_err().to_string().contains("regular"));
     }
 }

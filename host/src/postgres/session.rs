@@ -75,14 +75,10 @@ impl Session {
     ) -> Result<Self, QueryError> {
         let deadline = deadline.min(Instant::now() + endpoint.timeouts.connect);
         let opening = Self::open_unbounded(endpoint, credential, tls, guard);
-        timeout_at(deadline.into(), opening)
-            .await
-            .unwrap_or_else(|_| {
-                let address = endpoint.address();
-                Err(QueryError::unreachable(format!(
-                    "{address} did not answer and log us in in time"
-                )))
-            })
+        timeout_at(deadline.into(), opening).await.unwrap_or_else(|_| {
+            let address = endpoint.address();
+            Err(QueryError::unreachable(format!("{address} did not answer and log us in in time")))
+        })
     }
 
     async fn open_unbounded(
@@ -94,20 +90,16 @@ impl Session {
         let config = config(endpoint, credential, &guard)?;
         let address = endpoint.address();
         let failed = |e: &tokio_postgres::Error| match error::from_driver(e) {
-            QueryError::Connection { message, .. } => {
-                QueryError::unreachable(format!("{address}: {message}"))
-            }
+            QueryError::Connection { message, .. } => QueryError::unreachable(format!("{address}: {message}")),
             other => other,
         };
         let (client, connection) = config.connect(tls.clone()).await.map_err(|e| failed(&e))?;
         let notices = Arc::new(Notices::default());
         let driver = tokio::spawn(drive(connection, Arc::clone(&notices))).abort_handle();
         guard.verify(&client).await?;
-        let sql = "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int8, pg_catalog.pg_is_in_recovery()";
-        let row = client
-            .query_typed_one(sql, &[])
-            .await
-            .map_err(|e| failed(&e))?;
+        let sql =
+            "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int8, pg_catalog.pg_is_in_recovery()";
+        let row = client.query_typed_one(sql, &[]).await.map_err(|e| failed(&e))?;
         let version: i64 = row.try_get(0).map_err(|e| failed(&e))?;
         let in_recovery: bool = row.try_get(1).map_err(|e| failed(&e))?;
         match endpoint.expect {
@@ -182,19 +174,11 @@ impl Session {
     }
 
     /// The prepared statement for a text, from the cache or from the server.
-    pub(super) async fn prepared(
-        &mut self,
-        sql: &Arc<str>,
-        kinds: &[Type],
-    ) -> Result<Statement, QueryError> {
+    pub(super) async fn prepared(&mut self, sql: &Arc<str>, kinds: &[Type]) -> Result<Statement, QueryError> {
         if let Some(statement) = self.statements.get(sql) {
             return Ok(statement);
         }
-        let statement = self
-            .client
-            .prepare_typed(sql, kinds)
-            .await
-            .map_err(|e| error::from_driver(&e))?;
+        let statement = self.client.prepare_typed(sql, kinds).await.map_err(|e| error::from_driver(&e))?;
         self.statements.put(Arc::clone(sql), statement.clone());
         Ok(statement)
     }
@@ -208,25 +192,12 @@ impl Session {
     pub(super) async fn frame(&mut self) -> Result<Frame, QueryError> {
         const TEXT: &[Type] = &[Type::TEXT];
         Ok(Frame {
-            begin_read: self
-                .prepared(
-                    &Arc::from("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"),
-                    &[],
-                )
-                .await?,
+            begin_read: self.prepared(&Arc::from("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"), &[]).await?,
             set_timeout: self
-                .prepared(
-                    &Arc::from("SELECT pg_catalog.set_config('statement_timeout', $1, true)"),
-                    TEXT,
-                )
+                .prepared(&Arc::from("SELECT pg_catalog.set_config('statement_timeout', $1, true)"), TEXT)
                 .await?,
             rollback: self.prepared(&Arc::from("ROLLBACK"), &[]).await?,
-            unlock: self
-                .prepared(
-                    &Arc::from("SELECT pg_catalog.pg_advisory_unlock_all()"),
-                    &[],
-                )
-                .await?,
+            unlock: self.prepared(&Arc::from("SELECT pg_catalog.pg_advisory_unlock_all()"), &[]).await?,
         })
     }
 
@@ -238,10 +209,7 @@ impl Session {
             "UNLISTEN *",
             "SELECT pg_catalog.pg_advisory_unlock_all()",
         ] {
-            self.client
-                .execute_typed(sql, &[])
-                .await
-                .map_err(|e| error::from_driver(&e))?;
+            self.client.execute_typed(sql, &[]).await.map_err(|e| error::from_driver(&e))?;
         }
         self.guard.verify(&self.client).await
     }
@@ -261,11 +229,7 @@ pub(super) fn types<'a>(kinds: impl Iterator<Item = &'a InputKind>) -> Vec<Type>
     kinds.map(|kind| super::encode::bound_type(*kind)).collect()
 }
 
-fn config(
-    endpoint: &Endpoint,
-    credential: &Credential,
-    guard: &Guard,
-) -> Result<Config, QueryError> {
+fn config(endpoint: &Endpoint, credential: &Credential, guard: &Guard) -> Result<Config, QueryError> {
     let mut config = Config::new();
     match &endpoint.place {
         Place::Socket(dir) => config.host_path(dir),
@@ -276,10 +240,7 @@ fn config(
             config.host(host)
         }
     };
-    let name: String = format!("lockgate/{}", endpoint.name)
-        .chars()
-        .take(MAX_APPLICATION_NAME)
-        .collect();
+    let name: String = format!("lockgate/{}", endpoint.name).chars().take(MAX_APPLICATION_NAME).collect();
     config
         .port(endpoint.port)
         .dbname(&endpoint.dbname)
@@ -292,9 +253,7 @@ fn config(
         .ssl_mode(match endpoint.sslmode {
             SslMode::Disable => tokio_postgres::config::SslMode::Disable,
             // The connector verifies; the driver's part is to insist on TLS.
-            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
-                tokio_postgres::config::SslMode::Require
-            }
+            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => tokio_postgres::config::SslMode::Require,
         })
         .channel_binding(match endpoint.channel_binding {
             ChannelBinding::Prefer => tokio_postgres::config::ChannelBinding::Prefer,
@@ -309,10 +268,7 @@ fn config(
 
 /// Drives a connection to its end and keeps what the server says beside its results.
 async fn drive(
-    mut connection: Connection<
-        Socket,
-        <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<Socket>>::Stream,
-    >,
+    mut connection: Connection<Socket, <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<Socket>>::Stream>,
     notices: Arc<Notices>,
 ) {
     while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {

@@ -30,9 +30,7 @@ impl SslMode {
                 "sslmode `{text}` goes on in plaintext when TLS fails, so lockgate does not have it: \
                  write `verify-full`, `verify-ca`, `require` or `disable`"
             )),
-            other => Err(format!(
-                "sslmode `{other}` is not one of `verify-full`, `verify-ca`, `require`, `disable`"
-            )),
+            other => Err(format!("sslmode `{other}` is not one of `verify-full`, `verify-ca`, `require`, `disable`")),
         }
     }
 }
@@ -227,8 +225,7 @@ mod tests {
         assert!(toml::from_str::<TargetSettings>("name = \"a\"\nhots = \"b\"").is_err());
         assert!(toml::from_str::<TargetSettings>("name = \"a\"\nsslmode = \"prefer\"").is_err());
         assert!(SslMode::parse("prefer").unwrap_err().contains("plaintext"));
-        let read =
-            toml::from_str::<TargetSettings>("name = \"a\"\nsslmode = \"verify-ca\"").unwrap();
+        let read = toml::from_str::<TargetSettings>("name = \"a\"\nsslmode = \"verify-ca\"").unwrap();
         assert_eq!(read.sslmode, Some(SslMode::VerifyCa));
     }
 

@@ -68,10 +68,7 @@ impl Target {
     /// If a setting can't be used, named.
     pub fn new(settings: TargetSettings) -> Result<Self, TargetError> {
         let endpoint = Endpoint::resolve(settings, &environment::process)?;
-        Ok(Self(Arc::new(Inner {
-            pool: Pool::new(endpoint),
-            facts: Mutex::new(None),
-        })))
+        Ok(Self(Arc::new(Inner { pool: Pool::new(endpoint), facts: Mutex::new(None) })))
     }
 
     /// What agents, policies and the record call it.
@@ -86,40 +83,24 @@ impl Target {
     #[must_use]
     pub fn identity(&self) -> String {
         let endpoint = self.endpoint();
-        let maintenance = endpoint
-            .maintenance
-            .as_ref()
-            .map(|(c, _)| format!("+{}", c.user))
-            .unwrap_or_default();
-        let system = self
-            .known()
-            .and_then(|facts| facts.system_identifier.clone());
+        let maintenance = endpoint.maintenance.as_ref().map(|(c, _)| format!("+{}", c.user)).unwrap_or_default();
+        let system = self.known().and_then(|facts| facts.system_identifier.clone());
         let system = system.map(|id| format!("#{id}")).unwrap_or_default();
-        format!(
-            "{}{maintenance}@{}{system}",
-            endpoint.credential.user,
-            endpoint.address()
-        )
+        format!("{}{maintenance}@{}{system}", endpoint.credential.user, endpoint.address())
     }
 
     /// Primary or standby, as far as that is known without asking: what the server last said, or what its settings expect.
     #[must_use]
     pub fn role_hint(&self) -> Option<Role> {
         let of = |in_recovery| {
-            if in_recovery {
-                Role::Standby
-            } else {
-                Role::Primary
-            }
+            if in_recovery { Role::Standby } else { Role::Primary }
         };
-        self.known()
-            .map(|facts| of(facts.server.in_recovery))
-            .or_else(|| {
-                self.endpoint().expect.map(|expect| match expect {
-                    Expect::Primary => Role::Primary,
-                    Expect::Standby => Role::Standby,
-                })
+        self.known().map(|facts| of(facts.server.in_recovery)).or_else(|| {
+            self.endpoint().expect.map(|expect| match expect {
+                Expect::Primary => Role::Primary,
+                Expect::Standby => Role::Standby,
             })
+        })
     }
 
     /// What the server is. From memory for a minute, unless a connection was lost since or the server changed its role.
@@ -163,11 +144,7 @@ impl Target {
     ///
     /// # Errors
     /// See [`QueryError`]. `Connection` with `effect_unknown` means that the statement may have done its work.
-    pub async fn execute(
-        &self,
-        bound: &BoundStatement,
-        limits: &Limits,
-    ) -> Result<Executed, QueryError> {
+    pub async fn execute(&self, bound: &BoundStatement, limits: &Limits) -> Result<Executed, QueryError> {
         let done = match bound.mode {
             Mode::Maintain => self.maintain(bound, limits).await,
             Mode::Read | Mode::Act => match self.transact(bound, limits, Pick::Any).await {
@@ -179,18 +156,11 @@ impl Target {
         done.inspect_err(|error| self.learn_from(error))
     }
 
-    async fn transact(
-        &self,
-        bound: &BoundStatement,
-        limits: &Limits,
-        pick: Pick,
-    ) -> Result<Executed, Failed> {
+    async fn transact(&self, bound: &BoundStatement, limits: &Limits, pick: Pick) -> Result<Executed, Failed> {
         let mut session = self.take(limits.deadline, pick).await?;
         let end = if bound.mode == Mode::Read {
             let run = execute::read(&mut session, bound, limits);
-            timeout_at(limits.deadline.into(), run)
-                .await
-                .unwrap_or(End::Doubtful(QueryError::Timeout))
+            timeout_at(limits.deadline.into(), run).await.unwrap_or(End::Doubtful(QueryError::Timeout))
         } else {
             // Keeps the time itself: a COMMIT is not cut short.
             execute::act(&mut session, bound, limits).await
@@ -207,21 +177,11 @@ impl Target {
         }
     }
 
-    async fn maintain(
-        &self,
-        bound: &BoundStatement,
-        limits: &Limits,
-    ) -> Result<Executed, QueryError> {
-        let mut session = self
-            .0
-            .pool
-            .take_for_maintenance(bound.timeout, limits.deadline)
-            .await?;
+    async fn maintain(&self, bound: &BoundStatement, limits: &Limits) -> Result<Executed, QueryError> {
+        let mut session = self.0.pool.take_for_maintenance(bound.timeout, limits.deadline).await?;
         self.same_role(&session)?;
         let run = maintain::run(&mut session, bound);
-        let end = timeout_at(limits.deadline.into(), run)
-            .await
-            .unwrap_or(End::Doubtful(QueryError::Timeout));
+        let end = timeout_at(limits.deadline.into(), run).await.unwrap_or(End::Doubtful(QueryError::Timeout));
         match end {
             End::Doubtful(error) => Err(Failed::on(session, error).await.error),
             End::Clean(result) => {
@@ -230,10 +190,7 @@ impl Target {
                 let rows = result?;
                 match said.warning {
                     Some(warning) => Err(QueryError::Skipped(warning)),
-                    None => Ok(Executed {
-                        rows,
-                        notices: said.texts,
-                    }),
+                    None => Ok(Executed { rows, notices: said.texts }),
                 }
             }
         }
@@ -243,12 +200,7 @@ impl Target {
         if pick == Pick::Fresh {
             self.0.pool.clear();
         }
-        let session = self
-            .0
-            .pool
-            .take(deadline, pick)
-            .await
-            .map_err(Failed::definite)?;
+        let session = self.0.pool.take(deadline, pick).await.map_err(Failed::definite)?;
         self.same_role(&session).map_err(Failed::definite)?;
         drop(session.notices.take());
         Ok(session)
@@ -310,10 +262,7 @@ struct Failed {
 
 impl Failed {
     fn definite(error: QueryError) -> Self {
-        Self {
-            error,
-            stale: false,
-        }
+        Self { error, stale: false }
     }
 
     /// Cancels what may still run on a session, waits a while to see it end, and closes the session.
@@ -322,14 +271,7 @@ impl Failed {
         // Neither a timeout nor a stopped runtime leaves anything to do here: the cancelling goes on by itself, and the
         // server's own timeout comes after.
         let _ = timeout(SEE_THE_END, session.cancel()).await;
-        let stale = reused
-            && matches!(
-                error,
-                QueryError::Connection {
-                    effect_unknown: false,
-                    ..
-                }
-            );
+        let stale = reused && matches!(error, QueryError::Connection { effect_unknown: false, .. });
         Self { error, stale }
     }
 }

@@ -34,20 +34,13 @@ pub(super) fn client_pair(
         (None, None) => return Ok(None),
         (Some(cert), Some(key)) => (cert, key),
         _ => {
-            return Err(TargetError::setting(
-                target,
-                "`sslcert` and `sslkey` go together: give both or neither",
-            ));
+            return Err(TargetError::setting(target, "`sslcert` and `sslkey` go together: give both or neither"));
         }
     };
     let chain = certificates(cert)?;
     let pem = secret::read_private(key)?;
-    let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| {
-        TargetError::file(
-            key,
-            "holds no private key in PEM (an encrypted key is not supported)",
-        )
-    })?;
+    let key = PrivateKeyDer::from_pem_slice(pem.as_bytes())
+        .map_err(|_| TargetError::file(key, "holds no private key in PEM (an encrypted key is not supported)"))?;
     Ok(Some(ClientPair { chain, key }))
 }
 
@@ -58,43 +51,20 @@ pub(super) fn connector(
     own: Option<ClientPair>,
 ) -> Result<MakeRustlsConnect, TargetError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let internal = |e: rustls::Error| TargetError::Setting {
-        target: "tls".to_owned(),
-        message: e.to_string(),
-    };
+    let internal = |e: rustls::Error| TargetError::Setting { target: "tls".to_owned(), message: e.to_string() };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(internal)?;
     let builder = match (mode, root) {
         (SslMode::VerifyFull, root) => builder.with_root_certificates(roots(root)?),
         (SslMode::Disable, _) => builder.with_root_certificates(RootCertStore::empty()),
-        (SslMode::VerifyCa, root) => custom(
-            builder,
-            Nameless {
-                roots: Some(roots(root)?),
-                provider,
-            },
-        ),
+        (SslMode::VerifyCa, root) => custom(builder, Nameless { roots: Some(roots(root)?), provider }),
         // As libpq: `require` with a root certificate is `verify-ca`.
-        (SslMode::Require, Some(root)) => custom(
-            builder,
-            Nameless {
-                roots: Some(roots(Some(root))?),
-                provider,
-            },
-        ),
-        (SslMode::Require, None) => custom(
-            builder,
-            Nameless {
-                roots: None,
-                provider,
-            },
-        ),
+        (SslMode::Require, Some(root)) => custom(builder, Nameless { roots: Some(roots(Some(root))?), provider }),
+        (SslMode::Require, None) => custom(builder, Nameless { roots: None, provider }),
     };
     let config = match own {
-        Some(own) => builder
-            .with_client_auth_cert(own.chain, own.key)
-            .map_err(internal)?,
+        Some(own) => builder.with_client_auth_cert(own.chain, own.key).map_err(internal)?,
         None => builder.with_no_client_auth(),
     };
     Ok(MakeRustlsConnect::new(config))
@@ -102,13 +72,8 @@ pub(super) fn connector(
 
 type Builder<T> = rustls::ConfigBuilder<ClientConfig, T>;
 
-fn custom(
-    builder: Builder<rustls::WantsVerifier>,
-    verifier: Nameless,
-) -> Builder<rustls::client::WantsClientCert> {
-    builder
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+fn custom(builder: Builder<rustls::WantsVerifier>, verifier: Nameless) -> Builder<rustls::client::WantsClientCert> {
+    builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TargetError> {
@@ -126,12 +91,9 @@ fn roots(path: Option<&Path>) -> Result<RootCertStore, TargetError> {
     match path.filter(|path| *path != Path::new("system")) {
         Some(path) => {
             for certificate in certificates(path)? {
-                store.add(certificate).map_err(|e| {
-                    TargetError::file(
-                        path,
-                        format!("holds a certificate that can't be a root: {e}"),
-                    )
-                })?;
+                store
+                    .add(certificate)
+                    .map_err(|e| TargetError::file(path, format!("holds a certificate that can't be a root: {e}")))?;
             }
         }
         None => {
@@ -164,13 +126,7 @@ impl ServerCertVerifier for Nameless {
         if let Some(roots) = &self.roots {
             let certificate = ParsedCertificate::try_from(end_entity)?;
             let algorithms = self.provider.signature_verification_algorithms.all;
-            verify_server_cert_signed_by_trust_anchor(
-                &certificate,
-                roots,
-                intermediates,
-                now,
-                algorithms,
-            )?;
+            verify_server_cert_signed_by_trust_anchor(&certificate, roots, intermediates, now, algorithms)?;
         }
         Ok(ServerCertVerified::assertion())
     }
@@ -181,12 +137,7 @@ impl ServerCertVerifier for Nameless {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            cert,
-            dss,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -195,17 +146,10 @@ impl ServerCertVerifier for Nameless {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            cert,
-            dss,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

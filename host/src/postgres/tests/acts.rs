@@ -18,28 +18,16 @@ async fn an_act_is_committed_and_its_session_stays_clean() {
     let db = Db::new().await;
     let target = db.target();
     let executed = target.execute(&delete(3), &limits()).await.unwrap();
-    assert_eq!(
-        (executed.rows.rows, db.count().await),
-        (one(Value::Integer(3)), 9)
-    );
+    assert_eq!((executed.rows.rows, db.count().await), (one(Value::Integer(3)), 9));
     let dirty = "SELECT pg_catalog.length(pg_catalog.set_config('search_path', 'public', false)) AS id, \
                  pg_catalog.pg_advisory_lock(43)::text IS NULL AS b";
-    let mut dirty = kinds(
-        bound(Mode::Act, dirty, &["id", "b"]),
-        &[ColumnKind::Integer, ColumnKind::Boolean],
-    );
+    let mut dirty = kinds(bound(Mode::Act, dirty, &["id", "b"]), &[ColumnKind::Integer, ColumnKind::Boolean]);
     dirty.when_empty = WhenEmpty::Fine;
     target.execute(&dirty, &limits()).await.unwrap();
     let look = "SELECT pg_catalog.length(pg_catalog.current_setting('search_path')) AS id, \
                 (SELECT count(*) FROM pg_catalog.pg_locks WHERE locktype = 'advisory') AS n";
-    let found = target
-        .execute(&bound(Mode::Read, look, &["id", "n"]), &limits())
-        .await
-        .unwrap();
-    assert_eq!(
-        found.rows.rows,
-        vec![vec![Value::Integer(0), Value::Integer(0)]]
-    );
+    let found = target.execute(&bound(Mode::Read, look, &["id", "n"]), &limits()).await.unwrap();
+    assert_eq!(found.rows.rows, vec![vec![Value::Integer(0), Value::Integer(0)]]);
 }
 
 #[tokio::test]
@@ -55,29 +43,12 @@ async fn an_act_that_finds_nothing_is_rolled_back() {
     .await;
     let mut nothing = delete(99);
     nothing.when_empty = WhenEmpty::TargetChanged;
-    assert_eq!(
-        target.execute(&nothing, &limits()).await.unwrap_err(),
-        QueryError::TargetChanged
-    );
+    assert_eq!(target.execute(&nothing, &limits()).await.unwrap_err(), QueryError::TargetChanged);
     let seen = bound(Mode::Read, "SELECT count(*) AS n FROM public.seen", &["n"]);
-    assert_eq!(
-        target.execute(&seen, &limits()).await.unwrap().rows.rows,
-        one(Value::Integer(0))
-    );
+    assert_eq!(target.execute(&seen, &limits()).await.unwrap().rows.rows, one(Value::Integer(0)));
     nothing.when_empty = WhenEmpty::Fine;
-    assert!(
-        target
-            .execute(&nothing, &limits())
-            .await
-            .unwrap()
-            .rows
-            .rows
-            .is_empty()
-    );
-    assert_eq!(
-        target.execute(&seen, &limits()).await.unwrap().rows.rows,
-        one(Value::Integer(1))
-    );
+    assert!(target.execute(&nothing, &limits()).await.unwrap().rows.rows.is_empty());
+    assert_eq!(target.execute(&seen, &limits()).await.unwrap().rows.rows, one(Value::Integer(1)));
 }
 
 #[tokio::test]
@@ -85,10 +56,7 @@ async fn an_act_with_too_many_rows_is_taken_back() {
     let db = Db::new().await;
     let mut all = act("WITH d AS (DELETE FROM public.t RETURNING id) SELECT id FROM d");
     all.max_rows = 9;
-    assert_eq!(
-        db.target().execute(&all, &limits()).await.unwrap_err(),
-        QueryError::TooManyRows(9)
-    );
+    assert_eq!(db.target().execute(&all, &limits()).await.unwrap_err(), QueryError::TooManyRows(9));
     assert_eq!(db.count().await, 10);
 }
 
@@ -101,55 +69,22 @@ async fn an_act_that_waits_for_a_lock_gives_up() {
     let mut holder = db.cluster.connect_to(&db.name).await.unwrap();
     let lock = holder.transaction().await.unwrap();
     lock.batch_execute("LOCK TABLE t").await.unwrap();
-    assert_eq!(
-        target.execute(&delete(1), &limits()).await.unwrap_err(),
-        QueryError::Timeout
-    );
+    assert_eq!(target.execute(&delete(1), &limits()).await.unwrap_err(), QueryError::Timeout);
     lock.rollback().await.unwrap();
-    assert_eq!(
-        target
-            .execute(&delete(1), &limits())
-            .await
-            .unwrap()
-            .rows
-            .rows,
-        one(Value::Integer(1))
-    );
+    assert_eq!(target.execute(&delete(1), &limits()).await.unwrap().rows.rows, one(Value::Integer(1)));
 }
 
 #[tokio::test]
 async fn a_connection_lost_after_sending_leaves_the_effect_unknown() {
     let db = Db::new().await;
     let target = db.target();
-    let own =
-        act("SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())::int4 AS id");
+    let own = act("SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())::int4 AS id");
     let error = target.execute(&own, &limits()).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            QueryError::Connection {
-                effect_unknown: true,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error, QueryError::Connection { effect_unknown: true, .. }), "{error:?}");
     // For a read nothing is unknown, whatever it was.
-    let own = BoundStatement {
-        mode: Mode::Read,
-        ..own
-    };
+    let own = BoundStatement { mode: Mode::Read, ..own };
     let error = target.execute(&own, &limits()).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            QueryError::Connection {
-                effect_unknown: false,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error, QueryError::Connection { effect_unknown: false, .. }), "{error:?}");
     assert!(target.execute(&delete(1), &limits()).await.is_ok());
 }
 
@@ -157,25 +92,9 @@ async fn a_connection_lost_after_sending_leaves_the_effect_unknown() {
 async fn a_session_that_died_in_the_pool_is_replaced() {
     let db = Db::new().await;
     let target = db.target();
-    target
-        .execute(&bound(Mode::Read, "SELECT 1 AS n", &["n"]), &limits())
-        .await
-        .unwrap();
-    let others = format!(
-        "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE datname = '{}'",
-        db.name
-    );
-    assert_eq!(
-        db.cluster.value(&others).await.unwrap().as_deref(),
-        Some("1")
-    );
-    assert_eq!(
-        target
-            .execute(&delete(5), &limits())
-            .await
-            .unwrap()
-            .rows
-            .rows,
-        one(Value::Integer(5))
-    );
+    target.execute(&bound(Mode::Read, "SELECT 1 AS n", &["n"]), &limits()).await.unwrap();
+    let others =
+        format!("SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE datname = '{}'", db.name);
+    assert_eq!(db.cluster.value(&others).await.unwrap().as_deref(), Some("1"));
+    assert_eq!(target.execute(&delete(5), &limits()).await.unwrap().rows.rows, one(Value::Integer(5)));
 }

@@ -1,12 +1,7 @@
 //! Execution against a real server: one throwaway cluster for all of these tests, one database for each. They are here and
 //! not in `tests/`, because only the prover makes a bound statement, and these need some that it would never make.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod acts;
 mod cancels;
@@ -45,10 +40,7 @@ async fn cluster() -> &'static Cluster {
     CLUSTER
         .get_or_init(async || {
             let cluster = Cluster::primary(Options::default()).start().await.unwrap();
-            cluster
-                .execute("CREATE ROLE agent LOGIN IN ROLE pg_monitor, pg_signal_backend")
-                .await
-                .unwrap();
+            cluster.execute("CREATE ROLE agent LOGIN IN ROLE pg_monitor, pg_signal_backend").await.unwrap();
             cluster
         })
         .await
@@ -66,12 +58,12 @@ impl Db {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let cluster = cluster().await;
-        cluster
-            .execute(&format!("CREATE DATABASE {name}"))
-            .await
-            .unwrap();
+        cluster.execute(&format!("CREATE DATABASE {name}")).await.unwrap();
         let db = Self { cluster, name };
-        db.execute("CREATE TABLE t AS SELECT n::int8 AS id FROM generate_series(1, 10) n; ALTER TABLE t OWNER TO agent").await;
+        db.execute(
+            "CREATE TABLE t AS SELECT n::int8 AS id FROM generate_series(1, 10) n; ALTER TABLE t OWNER TO agent",
+        )
+        .await;
         db
     }
 
@@ -81,11 +73,7 @@ impl Db {
 
     async fn count(&self) -> i64 {
         let client = self.cluster.connect_to(&self.name).await.unwrap();
-        client
-            .query_one("SELECT count(*) FROM t", &[])
-            .await
-            .unwrap()
-            .get(0)
+        client.query_one("SELECT count(*) FROM t", &[]).await.unwrap().get(0)
     }
 
     fn settings(&self) -> TargetSettings {
@@ -108,22 +96,14 @@ impl Db {
     }
 
     async fn runs(&self, text: &str, wanted: &str) {
-        self.cluster
-            .wait_for(&self.running(text), wanted, PATIENCE)
-            .await
-            .unwrap();
+        self.cluster.wait_for(&self.running(text), wanted, PATIENCE).await.unwrap();
     }
 }
 
 /// A statement without inputs whose columns are all integers.
 fn bound(mode: Mode, sql: &str, columns: &[&str]) -> BoundStatement {
-    let columns: Vec<Column> = columns
-        .iter()
-        .map(|name| Column {
-            name: (*name).to_owned(),
-            kind: ColumnKind::Integer,
-        })
-        .collect();
+    let columns: Vec<Column> =
+        columns.iter().map(|name| Column { name: (*name).to_owned(), kind: ColumnKind::Integer }).collect();
     BoundStatement {
         id: Arc::from("test"),
         mode,
@@ -142,15 +122,7 @@ fn with(mut bound: BoundStatement, inputs: &[(InputKind, Value)]) -> BoundStatem
 }
 
 fn kinds(mut bound: BoundStatement, kinds: &[ColumnKind]) -> BoundStatement {
-    bound.columns = bound
-        .columns
-        .iter()
-        .zip(kinds)
-        .map(|(c, k)| Column {
-            name: c.name.clone(),
-            kind: *k,
-        })
-        .collect();
+    bound.columns = bound.columns.iter().zip(kinds).map(|(c, k)| Column { name: c.name.clone(), kind: *k }).collect();
     bound
 }
 
@@ -160,10 +132,7 @@ fn limits() -> Limits {
 }
 
 fn within(time: Duration) -> Limits {
-    Limits {
-        max_bytes: 1 << 20,
-        deadline: Instant::now() + time,
-    }
+    Limits { max_bytes: 1 << 20, deadline: Instant::now() + time }
 }
 
 fn one(value: Value) -> Vec<Vec<Value>> {

@@ -55,29 +55,15 @@ async fn rows_come_as_declared() {
 async fn a_read_can_not_write() {
     let db = Db::new().await;
     let target = db.target();
-    let insert = read(
-        "WITH w AS (INSERT INTO public.t VALUES (11) RETURNING id) SELECT id FROM w",
-        &["id"],
-    );
+    let insert = read("WITH w AS (INSERT INTO public.t VALUES (11) RETURNING id) SELECT id FROM w", &["id"]);
     let error = target.execute(&insert, &limits()).await.unwrap_err();
-    assert!(
-        matches!(&error, QueryError::Database { sqlstate, .. } if sqlstate == "25006"),
-        "{error:?}"
-    );
+    assert!(matches!(&error, QueryError::Database { sqlstate, .. } if sqlstate == "25006"), "{error:?}");
     // A statement that would end its transaction is refused inside it.
     let commit = bound(Mode::Read, "COMMIT", &[]);
     let _ = target.execute(&commit, &limits()).await;
     assert_eq!(db.count().await, 10);
     assert_eq!(
-        target
-            .execute(
-                &read("SELECT count(*) AS n FROM public.t", &["n"]),
-                &limits()
-            )
-            .await
-            .unwrap()
-            .rows
-            .rows,
+        target.execute(&read("SELECT count(*) AS n FROM public.t", &["n"]), &limits()).await.unwrap().rows.rows,
         one(Value::Integer(10))
     );
 }
@@ -89,34 +75,16 @@ async fn a_session_comes_back_as_it_was() {
     let dirty = "SELECT pg_catalog.set_config('search_path', 'public', false) AS a, pg_catalog.set_config('statement_timeout', '0', false) AS b, \
                  pg_catalog.pg_advisory_lock(42)::text AS c, pg_catalog.pg_backend_pid()::text AS d";
     let text = [ColumnKind::Text; 4];
-    let first = target
-        .execute(&kinds(read(dirty, &["a", "b", "c", "d"]), &text), &limits())
-        .await
-        .unwrap();
+    let first = target.execute(&kinds(read(dirty, &["a", "b", "c", "d"]), &text), &limits()).await.unwrap();
     let look = "SELECT pg_catalog.current_setting('search_path') AS a, pg_catalog.current_setting('statement_timeout') = '0' AS b, \
                 (SELECT count(*) FROM pg_catalog.pg_locks WHERE locktype = 'advisory') AS c, pg_catalog.pg_backend_pid()::text AS d";
     let look = kinds(
         read(look, &["a", "b", "c", "d"]),
-        &[
-            ColumnKind::Text,
-            ColumnKind::Boolean,
-            ColumnKind::Integer,
-            ColumnKind::Text,
-        ],
+        &[ColumnKind::Text, ColumnKind::Boolean, ColumnKind::Integer, ColumnKind::Text],
     );
     let second = target.execute(&look, &limits()).await.unwrap();
-    assert_eq!(
-        second.rows.rows[0][..3],
-        [
-            Value::Text(String::new()),
-            Value::Boolean(false),
-            Value::Integer(0)
-        ]
-    );
-    assert_eq!(
-        first.rows.rows[0][3], second.rows.rows[0][3],
-        "the pool has one session"
-    );
+    assert_eq!(second.rows.rows[0][..3], [Value::Text(String::new()), Value::Boolean(false), Value::Integer(0)]);
+    assert_eq!(first.rows.rows[0][3], second.rows.rows[0][3], "the pool has one session");
 }
 
 #[tokio::test]
@@ -125,112 +93,53 @@ async fn results_are_bounded_in_rows_and_bytes() {
     let target = db.target();
     // In the select list: the server sends each row as it comes, where FROM would gather them first.
     let endless = "SELECT pg_catalog.generate_series(1::int8, 1000000000) AS n";
-    let error = target
-        .execute(&read(endless, &["n"]), &limits())
-        .await
-        .unwrap_err();
+    let error = target.execute(&read(endless, &["n"]), &limits()).await.unwrap_err();
     assert_eq!(error, QueryError::TooManyRows(100));
     db.runs("generate_series", "0").await;
-    let exactly = read(
-        "SELECT n FROM pg_catalog.generate_series(1::int8, 100) AS g (n)",
-        &["n"],
-    );
-    assert_eq!(
-        target
-            .execute(&exactly, &limits())
-            .await
-            .unwrap()
-            .rows
-            .rows
-            .len(),
-        100
-    );
-    let wide = kinds(
-        read("SELECT pg_catalog.repeat('x', 2000000) AS t", &["t"]),
-        &[ColumnKind::Text],
-    );
-    assert_eq!(
-        target.execute(&wide, &limits()).await.unwrap_err(),
-        QueryError::TooManyBytes
-    );
+    let exactly = read("SELECT n FROM pg_catalog.generate_series(1::int8, 100) AS g (n)", &["n"]);
+    assert_eq!(target.execute(&exactly, &limits()).await.unwrap().rows.rows.len(), 100);
+    let wide = kinds(read("SELECT pg_catalog.repeat('x', 2000000) AS t", &["t"]), &[ColumnKind::Text]);
+    assert_eq!(target.execute(&wide, &limits()).await.unwrap_err(), QueryError::TooManyBytes);
 }
 
 #[tokio::test]
 async fn what_does_not_fit_is_said_before_it_is_run() {
     let db = Db::new().await;
     let target = db.target();
-    let error = target
-        .execute(&read("SELECT 1::numeric AS n", &["n"]), &limits())
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(&error, QueryError::WrongColumns(m) if m.contains("`n` is numeric")),
-        "{error:?}"
-    );
-    let statement = with(
-        read("SELECT $1 AS n", &["n"]),
-        &[(InputKind::Integer, Value::Text("x".into()))],
-    );
-    assert!(matches!(
-        target.execute(&statement, &limits()).await.unwrap_err(),
-        QueryError::WrongInputs(_)
-    ));
+    let error = target.execute(&read("SELECT 1::numeric AS n", &["n"]), &limits()).await.unwrap_err();
+    assert!(matches!(&error, QueryError::WrongColumns(m) if m.contains("`n` is numeric")), "{error:?}");
+    let statement = with(read("SELECT $1 AS n", &["n"]), &[(InputKind::Integer, Value::Text("x".into()))]);
+    assert!(matches!(target.execute(&statement, &limits()).await.unwrap_err(), QueryError::WrongInputs(_)));
     // And the session is still good.
-    assert!(
-        target
-            .execute(&read("SELECT 1 AS n", &["n"]), &limits())
-            .await
-            .is_ok()
-    );
+    assert!(target.execute(&read("SELECT 1 AS n", &["n"]), &limits()).await.is_ok());
 }
 
 #[tokio::test]
 async fn errors_keep_the_message_and_lose_the_data() {
     let db = Db::new().await;
     let target = db.target();
-    let cast = with(
-        read("SELECT $1::int4 AS n", &["n"]),
-        &[(InputKind::Text, Value::Text("hunter2".into()))],
-    );
+    let cast = with(read("SELECT $1::int4 AS n", &["n"]), &[(InputKind::Text, Value::Text("hunter2".into()))]);
     let error = target.execute(&cast, &limits()).await.unwrap_err();
-    assert!(
-        matches!(&error, QueryError::Database { sqlstate, .. } if sqlstate == "22P02"),
-        "{error:?}"
-    );
+    assert!(matches!(&error, QueryError::Database { sqlstate, .. } if sqlstate == "22P02"), "{error:?}");
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     db.execute("CREATE TABLE secret (id int8)").await;
-    let error = target
-        .execute(&read("SELECT id FROM public.secret", &["id"]), &limits())
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(&error, QueryError::MissingPrivilege(m) if m.contains("secret")),
-        "{error:?}"
-    );
-    let unqualified = target
-        .execute(&read("SELECT id FROM t", &["id"]), &limits())
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(&unqualified, QueryError::Database { sqlstate, .. } if sqlstate == "42P01"),
-        "{unqualified:?}"
-    );
+    let error = target.execute(&read("SELECT id FROM public.secret", &["id"]), &limits()).await.unwrap_err();
+    assert!(matches!(&error, QueryError::MissingPrivilege(m) if m.contains("secret")), "{error:?}");
+    let unqualified = target.execute(&read("SELECT id FROM t", &["id"]), &limits()).await.unwrap_err();
+    assert!(matches!(&unqualified, QueryError::Database { sqlstate, .. } if sqlstate == "42P01"), "{unqualified:?}");
 }
 
 #[tokio::test]
 async fn notices_belong_to_their_statement() {
     let db = Db::new().await;
-    db.execute("CREATE FUNCTION say(text) RETURNS int8 LANGUAGE plpgsql AS 'BEGIN RAISE NOTICE ''%'', $1; RETURN 1; END'").await;
+    db.execute(
+        "CREATE FUNCTION say(text) RETURNS int8 LANGUAGE plpgsql AS 'BEGIN RAISE NOTICE ''%'', $1; RETURN 1; END'",
+    )
+    .await;
     let target = db.target();
     for word in ["one", "two"] {
-        let say = with(
-            read("SELECT public.say($1) AS n", &["n"]),
-            &[(InputKind::Text, Value::Text(word.into()))],
-        );
-        assert_eq!(
-            target.execute(&say, &limits()).await.unwrap().notices,
-            [word]
-        );
+        let say = with(read("SELECT public.say($1) AS n", &["n"]), &[(InputKind::Text, Value::Text(word.into()))]);
+        assert_eq!(target.execute(&say, &limits()).await.unwrap().notices, [word]);
     }
 }
 
@@ -242,26 +151,10 @@ async fn facts_and_identity_are_the_servers() {
     let before = target.identity();
     let facts = target.facts().await.unwrap();
     assert_eq!(facts.server.version_num / 10_000, db.cluster.major());
-    assert_eq!(
-        (
-            facts.role_name.as_str(),
-            facts.is_superuser,
-            facts.server.in_recovery
-        ),
-        ("agent", false, false)
-    );
-    assert!(
-        facts
-            .server
-            .extensions
-            .iter()
-            .any(|(name, _, schema)| name == "plpgsql" && schema == "pg_catalog")
-    );
+    assert_eq!((facts.role_name.as_str(), facts.is_superuser, facts.server.in_recovery), ("agent", false, false));
+    assert!(facts.server.extensions.iter().any(|(name, _, schema)| name == "plpgsql" && schema == "pg_catalog"));
     let system = facts.system_identifier.clone().unwrap();
-    assert!(
-        target.identity().starts_with(&before)
-            && target.identity().ends_with(&format!("#{system}"))
-    );
+    assert!(target.identity().starts_with(&before) && target.identity().ends_with(&format!("#{system}")));
     assert_eq!(target.role_hint(), Some(crate::statement::Role::Primary));
     assert!(Arc::ptr_eq(&facts, &target.facts().await.unwrap()));
 }

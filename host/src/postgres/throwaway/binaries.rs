@@ -25,35 +25,17 @@ impl Binaries {
         Self::find_in(major, Path::new(PACKAGED), &environment::process)
     }
 
-    fn find_in(
-        major: Option<u32>,
-        packaged: &Path,
-        lookup: environment::Lookup<'_>,
-    ) -> Result<Self, ThrowawayError> {
+    fn find_in(major: Option<u32>, packaged: &Path, lookup: environment::Lookup<'_>) -> Result<Self, ThrowawayError> {
         let named = major.and_then(|major| lookup(&format!("PG_BIN_{major}")));
-        let mut places: Vec<PathBuf> = named
-            .into_iter()
-            .chain(lookup("PG_BIN"))
-            .map(PathBuf::from)
-            .collect();
+        let mut places: Vec<PathBuf> = named.into_iter().chain(lookup("PG_BIN")).map(PathBuf::from).collect();
         let mut versions: Vec<u32> = std::fs::read_dir(packaged)
-            .map(|entries| {
-                entries
-                    .filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok())
-                    .collect()
-            })
+            .map(|entries| entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect())
             .unwrap_or_default();
         versions.sort_unstable_by(|a, b| b.cmp(a));
-        places.extend(
-            versions
-                .iter()
-                .map(|version| packaged.join(version.to_string()).join("bin")),
-        );
+        places.extend(versions.iter().map(|version| packaged.join(version.to_string()).join("bin")));
         places.extend(lookup("PATH").iter().flat_map(std::env::split_paths));
-        let found = places
-            .into_iter()
-            .filter_map(Self::at)
-            .find(|b| major.is_none_or(|major| b.major == major));
+        let found =
+            places.into_iter().filter_map(|dir| Self::at(&dir)).find(|b| major.is_none_or(|major| b.major == major));
         found.ok_or_else(|| {
             let which = major.map_or_else(|| "PostgreSQL".to_owned(), |major| format!("PostgreSQL {major}"));
             ThrowawayError::new(format!(
@@ -64,18 +46,12 @@ impl Binaries {
     }
 
     /// The programs in a directory, if they are there. Links are followed: initdb looks for the rest beside the real one.
-    fn at(dir: PathBuf) -> Option<Self> {
-        let dir = std::fs::canonicalize(dir.join("initdb"))
-            .ok()?
-            .parent()?
-            .to_owned();
+    fn at(dir: &Path) -> Option<Self> {
+        let dir = std::fs::canonicalize(dir.join("initdb")).ok()?.parent()?.to_owned();
         if !dir.join("postgres").is_file() {
             return None;
         }
-        let output = std::process::Command::new(dir.join("postgres"))
-            .arg("--version")
-            .output()
-            .ok()?;
+        let output = std::process::Command::new(dir.join("postgres")).arg("--version").output().ok()?;
         let major = parse_major(&String::from_utf8_lossy(&output.stdout))?;
         Some(Self { dir, major })
     }
@@ -107,12 +83,7 @@ impl Binaries {
 /// From `postgres (PostgreSQL) 15.18 (Debian …)`.
 fn parse_major(text: &str) -> Option<u32> {
     let version = text.split(") ").nth(1)?;
-    version
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .collect::<String>()
-        .parse()
-        .ok()
+    version.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
 }
 
 #[cfg(test)]
@@ -122,22 +93,14 @@ mod tests {
 
     #[test]
     fn the_major_version_is_read() {
-        assert_eq!(
-            parse_major("postgres (PostgreSQL) 15.18 (Debian 15.18-1)\n"),
-            Some(15)
-        );
+        assert_eq!(parse_major("postgres (PostgreSQL) 15.18 (Debian 15.18-1)\n"), Some(15));
         assert_eq!(parse_major("postgres (PostgreSQL) 18devel\n"), Some(18));
         assert_eq!(parse_major("psql 15"), None);
     }
 
     #[test]
     fn nothing_found_says_what_to_do() {
-        let error = Binaries::find_in(Some(15), Path::new("/nonexistent"), &|_| None)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("PostgreSQL 15") && error.contains("PG_BIN"),
-            "{error}"
-        );
+        let error = Binaries::find_in(Some(15), Path::new("/nonexistent"), &|_| None).unwrap_err().to_string();
+        assert!(error.contains("PostgreSQL 15") && error.contains("PG_BIN"), "{error}");
     }
 }

@@ -62,18 +62,12 @@ pub struct Cluster {
 impl Cluster {
     /// A cluster of its own.
     pub fn primary(options: Options) -> Pending {
-        Pending {
-            options,
-            upstream: None,
-        }
+        Pending { options, upstream: None }
     }
 
     /// A standby that streams from a cluster which is up.
     pub fn standby(primary: &Self, options: Options) -> Pending {
-        Pending {
-            options,
-            upstream: Some((primary.binaries.clone(), primary.socket_dir())),
-        }
+        Pending { options, upstream: Some((primary.binaries.clone(), primary.socket_dir())) }
     }
 
     /// The directory of the Unix socket.
@@ -156,12 +150,7 @@ impl Cluster {
     /// # Errors
     /// If the server refuses it.
     pub async fn connect_to(&self, dbname: &str) -> Result<Client, ThrowawayError> {
-        let (client, connection) = self
-            .superuser()
-            .dbname(dbname)
-            .connect(NoTls)
-            .await
-            .map_err(|e| told(&e))?;
+        let (client, connection) = self.superuser().dbname(dbname).connect(NoTls).await.map_err(|e| told(&e))?;
         tokio::spawn(connection);
         Ok(client)
     }
@@ -179,11 +168,7 @@ impl Cluster {
     /// # Errors
     /// If the server refuses it; with the server's words.
     pub async fn execute_in(&self, dbname: &str, sql: &str) -> Result<(), ThrowawayError> {
-        self.connect_to(dbname)
-            .await?
-            .batch_execute(sql)
-            .await
-            .map_err(|e| told(&e))
+        self.connect_to(dbname).await?.batch_execute(sql).await.map_err(|e| told(&e))
     }
 
     /// The first cell of the first row, as text, of a query as superuser.
@@ -191,12 +176,7 @@ impl Cluster {
     /// # Errors
     /// If the server refuses it; with the server's words.
     pub async fn value(&self, sql: &str) -> Result<Option<String>, ThrowawayError> {
-        let messages = self
-            .connect()
-            .await?
-            .simple_query(sql)
-            .await
-            .map_err(|e| told(&e))?;
+        let messages = self.connect().await?.simple_query(sql).await.map_err(|e| told(&e))?;
         Ok(messages.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
             _ => None,
@@ -207,12 +187,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If the server refuses the query, or the answer stays another.
-    pub async fn wait_for(
-        &self,
-        sql: &str,
-        wanted: &str,
-        patience: Duration,
-    ) -> Result<(), ThrowawayError> {
+    pub async fn wait_for(&self, sql: &str, wanted: &str, patience: Duration) -> Result<(), ThrowawayError> {
         let until = Instant::now() + patience;
         loop {
             let found = self.value(sql).await?;
@@ -221,9 +196,7 @@ impl Cluster {
             }
             if Instant::now() > until {
                 let found = found.unwrap_or_else(|| "nothing".to_owned());
-                return Err(ThrowawayError::new(format!(
-                    "`{sql}` stayed `{found}` and did not become `{wanted}`"
-                )));
+                return Err(ThrowawayError::new(format!("`{sql}` stayed `{found}` and did not become `{wanted}`")));
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -234,10 +207,8 @@ impl Cluster {
     /// # Errors
     /// If it is none, or does not become one.
     pub async fn promote(&self) -> Result<(), ThrowawayError> {
-        self.execute("SELECT pg_catalog.pg_promote(wait => false)")
-            .await?;
-        self.wait_for("SELECT pg_catalog.pg_is_in_recovery()", "f", READY)
-            .await
+        self.execute("SELECT pg_catalog.pg_promote(wait => false)").await?;
+        self.wait_for("SELECT pg_catalog.pg_is_in_recovery()", "f", READY).await
     }
 
     /// Stops the server in order (`fast`); its directory stays.
@@ -259,35 +230,17 @@ impl Cluster {
     /// # Errors
     /// If it does not start; with the end of its log.
     pub async fn start_again(&mut self) -> Result<(), ThrowawayError> {
-        let log = std::fs::File::options()
-            .append(true)
-            .create(true)
-            .open(self.log_path());
-        let log =
-            log.map_err(|e| ThrowawayError::new(format!("the server's log can't be opened: {e}")))?;
-        let mut server = Server::start(
-            &self.binaries,
-            self.owner,
-            self.root.path(),
-            &self.data_dir(),
-            log,
-        )?;
+        let log = std::fs::File::options().append(true).create(true).open(self.log_path());
+        let log = log.map_err(|e| ThrowawayError::new(format!("the server's log can't be opened: {e}")))?;
+        let mut server = Server::start(&self.binaries, self.owner, self.root.path(), &self.data_dir(), log)?;
         let until = Instant::now() + READY;
         loop {
-            let refused = match self.connect().await {
-                Ok(_) => break,
-                Err(refused) => refused,
-            };
+            let Err(refused) = self.connect().await else { break };
             if let Some(status) = server.ended() {
-                return Err(ThrowawayError::new(format!(
-                    "postgres ended with {status}: {}",
-                    tail(&self.log_path())
-                )));
+                return Err(ThrowawayError::new(format!("postgres ended with {status}: {}", tail(&self.log_path()))));
             }
             if Instant::now() > until {
-                return Err(ThrowawayError::new(format!(
-                    "postgres did not become ready: {refused}"
-                )));
+                return Err(ThrowawayError::new(format!("postgres did not become ready: {refused}")));
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -311,8 +264,7 @@ impl Pending {
     pub async fn start(self) -> Result<Cluster, ThrowawayError> {
         // initdb and pg_basebackup block for about a second.
         let made = tokio::task::spawn_blocking(move || self.make()).await;
-        let mut cluster =
-            made.map_err(|e| ThrowawayError::new(format!("making a cluster failed: {e}")))??;
+        let mut cluster = made.map_err(|e| ThrowawayError::new(format!("making a cluster failed: {e}")))??;
         cluster.start_again().await?;
         Ok(cluster)
     }
@@ -323,57 +275,27 @@ impl Pending {
             Some((binaries, socket)) => (binaries, Some(socket)),
             None => (Binaries::find(self.options.major)?, None),
         };
-        let io = |e: std::io::Error| {
-            ThrowawayError::new(format!("the cluster's directory can't be made: {e}"))
-        };
-        let root = tempfile::Builder::new()
-            .prefix("lockgate-pg-")
-            .tempdir_in(short_temp_dir())
-            .map_err(io)?;
+        let io = |e: std::io::Error| ThrowawayError::new(format!("the cluster's directory can't be made: {e}"));
+        let root = tempfile::Builder::new().prefix("lockgate-pg-").tempdir_in(short_temp_dir()).map_err(io)?;
         Owner::give(owner, root.path()).map_err(io)?;
         let tcp = self.options.tcp.then(free_port).transpose().map_err(io)?;
-        let cluster = Cluster {
-            binaries,
-            owner,
-            root,
-            tcp,
-            server: None,
-        };
+        let cluster = Cluster { binaries, owner, root, tcp, server: None };
         let socket = cluster.socket_dir();
         std::fs::create_dir(&socket).map_err(io)?;
         Owner::give(owner, &socket).map_err(io)?;
         let data = cluster.data_dir();
         match upstream {
-            None => run(
-                owner,
-                Command::new(cluster.binaries.program("initdb"))
-                    .arg("-D")
-                    .arg(&data)
-                    .args(INITDB),
-            )?,
+            None => run(owner, Command::new(cluster.binaries.program("initdb")).arg("-D").arg(&data).args(INITDB))?,
             Some(from) => {
                 let (dir, port) = upstream_socket(&from)?;
                 let mut command = Command::new(cluster.binaries.program("pg_basebackup"));
-                command
-                    .arg("-D")
-                    .arg(&data)
-                    .arg("-h")
-                    .arg(dir)
-                    .arg("-p")
-                    .arg(port)
-                    .args(BASEBACKUP);
+                command.arg("-D").arg(&data).arg("-h").arg(dir).arg("-p").arg(port).args(BASEBACKUP);
                 run(owner, &mut command)?;
             }
         }
         let conf = cluster.conf(&self.options);
         write(owner, &data.join("postgresql.auto.conf"), &conf, true).map_err(io)?;
-        let hba: Vec<&str> = self
-            .options
-            .hba
-            .iter()
-            .map(String::as_str)
-            .chain(HBA.iter().copied())
-            .collect();
+        let hba: Vec<&str> = self.options.hba.iter().map(String::as_str).chain(HBA.iter().copied()).collect();
         write(owner, &data.join("pg_hba.conf"), &hba.join("\n"), false).map_err(io)?;
         Ok(cluster)
     }
@@ -383,10 +305,7 @@ impl Cluster {
     fn conf(&self, options: &Options) -> String {
         let listen = if self.tcp.is_some() { "127.0.0.1" } else { "" };
         let mut lines = vec![
-            format!(
-                "unix_socket_directories = '{}'",
-                self.socket_dir().display()
-            ),
+            format!("unix_socket_directories = '{}'", self.socket_dir().display()),
             format!("listen_addresses = '{listen}'"),
             format!("port = {}", self.port()),
             "unix_socket_permissions = 0777".to_owned(),
@@ -413,21 +332,13 @@ impl Cluster {
 const INITDB: [&str; 7] = ["-U", SUPERUSER, "-A", "trust", "-N", "-E", "UTF8"];
 const BASEBACKUP: [&str; 7] = ["-U", SUPERUSER, "-R", "-X", "stream", "-c", "fast"];
 /// The directory lets in nobody but the server's user and root, which is why the socket may trust.
-const HBA: [&str; 4] = [
-    "local all all trust",
-    "local replication all trust",
-    "host all all 127.0.0.1/32 scram-sha-256",
-    "",
-];
+const HBA: [&str; 4] =
+    ["local all all trust", "local replication all trust", "host all all 127.0.0.1/32 scram-sha-256", ""];
 
 /// A socket's path may have 107 bytes.
 fn short_temp_dir() -> PathBuf {
     let dir = std::env::temp_dir();
-    if dir.as_os_str().len() <= 40 {
-        dir
-    } else {
-        PathBuf::from("/tmp")
-    }
+    if dir.as_os_str().len() <= 40 { dir } else { PathBuf::from("/tmp") }
 }
 
 fn free_port() -> std::io::Result<u16> {
@@ -436,17 +347,11 @@ fn free_port() -> std::io::Result<u16> {
 
 /// The socket in a directory tells its port.
 fn upstream_socket(dir: &Path) -> Result<(PathBuf, String), ThrowawayError> {
-    let names = std::fs::read_dir(dir)
-        .map(|entries| entries.filter_map(|e| e.ok()?.file_name().into_string().ok()));
+    let names = std::fs::read_dir(dir).map(|entries| entries.filter_map(|e| e.ok()?.file_name().into_string().ok()));
     let port = names.ok().and_then(|mut names| {
-        names.find_map(|name| {
-            name.strip_prefix(".s.PGSQL.")
-                .filter(|p| !p.contains('.'))
-                .map(str::to_owned)
-        })
+        names.find_map(|name| name.strip_prefix(".s.PGSQL.").filter(|p| !p.contains('.')).map(str::to_owned))
     });
-    port.map(|port| (dir.to_owned(), port))
-        .ok_or_else(|| ThrowawayError::new("the primary of a standby must be up"))
+    port.map(|port| (dir.to_owned(), port)).ok_or_else(|| ThrowawayError::new("the primary of a standby must be up"))
 }
 
 fn run(owner: Option<Owner>, command: &mut Command) -> Result<(), ThrowawayError> {
@@ -465,20 +370,12 @@ fn run(owner: Option<Owner>, command: &mut Command) -> Result<(), ThrowawayError
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(ThrowawayError::new(format!(
-        "{program} failed: {}",
-        last(&said)
-    )))
+    Err(ThrowawayError::new(format!("{program} failed: {}", last(&said))))
 }
 
 fn write(owner: Option<Owner>, path: &Path, text: &str, append: bool) -> std::io::Result<()> {
     use std::io::Write as _;
-    let mut file = std::fs::File::options()
-        .create(true)
-        .append(append)
-        .truncate(!append)
-        .write(true)
-        .open(path)?;
+    let mut file = std::fs::File::options().create(true).append(append).truncate(!append).write(true).open(path)?;
     writeln!(file, "{text}")?;
     Owner::give(owner, path)
 }
@@ -490,17 +387,11 @@ fn tail(path: &Path) -> String {
 /// The end of what a program said.
 fn last(text: &str) -> String {
     let lines: Vec<&str> = text.trim().lines().collect();
-    lines
-        .get(lines.len().saturating_sub(5)..)
-        .unwrap_or_default()
-        .join(" | ")
+    lines.get(lines.len().saturating_sub(5)..).unwrap_or_default().join(" | ")
 }
 
 fn told(error: &tokio_postgres::Error) -> ThrowawayError {
     use std::error::Error as _;
-    let cause = error
-        .source()
-        .map(|cause| format!(": {cause}"))
-        .unwrap_or_default();
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
     ThrowawayError::new(format!("{error}{cause}"))
 }

@@ -19,7 +19,9 @@ impl Owner {
         }
         let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
         ["postgres", "nobody"].iter().find_map(|name| find(&passwd, name)).map(Some).ok_or_else(|| {
-            ThrowawayError::new("PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as")
+            ThrowawayError::new(
+                "PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as",
+            )
         })
     }
 
@@ -46,10 +48,7 @@ fn find(passwd: &str, name: &str) -> Option<Owner> {
             return None;
         }
         let mut numbers = fields.skip(1);
-        let owner = Owner {
-            uid: numbers.next()?.parse().ok()?,
-            gid: numbers.next()?.parse().ok()?,
-        };
+        let owner = Owner { uid: numbers.next()?.parse().ok()?, gid: numbers.next()?.parse().ok()? };
         (owner.uid != 0).then_some(owner)
     })
 }

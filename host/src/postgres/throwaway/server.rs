@@ -51,17 +51,9 @@ impl Server {
         data: &Path,
         output: std::fs::File,
     ) -> Result<Self, ThrowawayError> {
-        let failed =
-            |e: std::io::Error| ThrowawayError::new(format!("postgres could not be started: {e}"));
+        let failed = |e: std::io::Error| ThrowawayError::new(format!("postgres could not be started: {e}"));
         let mut command = Command::new("/bin/sh");
-        command
-            .arg("-c")
-            .arg(START)
-            .arg("throwaway")
-            .arg(root)
-            .arg(binaries.program("postgres"))
-            .arg("-D")
-            .arg(data);
+        command.arg("-c").arg(START).arg("throwaway").arg(root).arg(binaries.program("postgres")).arg("-D").arg(data);
         Owner::run(owner, &mut command);
         let errors = output.try_clone().map_err(failed)?;
         let mut child = command
