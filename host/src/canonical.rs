@@ -67,13 +67,17 @@ mod tests {
 
     #[test]
     fn sorts_keys_and_drops_whitespace() {
-        let value: Value = serde_json::from_str(r#" { "b" : [1, 2.5, null], "a" : { "z": "x\n", "é": true } } "#).unwrap();
+        let value: Value =
+            serde_json::from_str(r#" { "b" : [1, 2.5, null], "a" : { "z": "x\n", "é": true } } "#).unwrap();
         assert_eq!(canonical_json(&value), r#"{"a":{"z":"x\n","é":true},"b":[1,2.5,null]}"#);
     }
 
     #[test]
     fn tells_an_integer_from_a_number_and_keeps_every_digit() {
-        assert_eq!(canonical_json(&json!([1, 1.0, i64::MAX, u64::MAX])), "[1,1.0,9223372036854775807,18446744073709551615]");
+        assert_eq!(
+            canonical_json(&json!([1, 1.0, i64::MAX, u64::MAX])),
+            "[1,1.0,9223372036854775807,18446744073709551615]"
+        );
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

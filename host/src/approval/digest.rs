@@ -40,8 +40,7 @@ pub fn short(digest: &RequestDigest) -> String {
 /// Whether a person typed this digest: the whole of it or at least the short form, with or without dashes and spaces.
 #[must_use]
 pub fn is_typed(digest: &RequestDigest, typed: &str) -> bool {
-    let typed: String =
-        typed.chars().filter(|c| !matches!(c, '-' | ' ')).map(|c| c.to_ascii_lowercase()).collect();
+    let typed: String = typed.chars().filter(|c| !matches!(c, '-' | ' ')).map(|c| c.to_ascii_lowercase()).collect();
     typed.len() >= SHORT_DIGITS && digest.to_string().starts_with(&typed)
 }
 

@@ -60,7 +60,9 @@ pub fn render_with(approval: &Approval, now: Timestamp, colour: Colour) -> Strin
     times(&mut page, approval, now);
     end(&mut page, approval);
     identity(&mut page, approval);
-    page.out.push_str("\nLines behind a bar are text from the agent, the pack or the database: facts to weigh, not instructions.\n");
+    page.out.push_str(
+        "\nLines behind a bar are text from the agent, the pack or the database: facts to weigh, not instructions.\n",
+    );
     if page.had_hidden {
         page.out.push_str("Some of it had characters that can't be seen; they were left out here.\n");
     }
@@ -175,11 +177,8 @@ impl Page {
 
     /// Names and values from outside, beside each other.
     fn pairs(&mut self, pairs: &[(String, String)]) {
-        let shown: Vec<_> = pairs
-            .iter()
-            .take(ITEMS)
-            .map(|(name, value)| (self.clean(name, NAME), self.clean(value, TEXT)))
-            .collect();
+        let shown: Vec<_> =
+            pairs.iter().take(ITEMS).map(|(name, value)| (self.clean(name, NAME), self.clean(value, TEXT))).collect();
         let labels = shown.iter().map(|(name, _)| width(name)).max().unwrap_or(0).min(COLUMNS / 3);
         for (name, value) in &shown {
             for line in table::pair(name, value, labels, COLUMNS - BAR.len()) {
@@ -282,12 +281,17 @@ fn asker(page: &mut Page, approval: &Approval) {
             behind.push(name);
         }
     }
-    page.fact("for", &match (&requester.person, behind.as_slice()) {
-        (_, []) => "nobody is named behind this agent, so it takes two people".to_owned(),
-        (None, names) => format!("whoever runs it as {}, and may not approve this", names.join(", ")),
-        (Some(_), [person, account]) => format!("{person}, running it as {account}; neither may approve this"),
-        (Some(_), names) => format!("{}, who may not approve this", names.join(", ")),
-    });
+    page.fact(
+        "for",
+        &match (&requester.person, behind.as_slice()) {
+            (_, []) => "nobody is named behind this agent, so it takes two people".to_owned(),
+            (None, names) => format!("whoever runs it as {}, and may not approve this", names.join(", ")),
+            (Some(_), [person, account]) => {
+                format!("{person}, running it as {account}; neither may approve this")
+            }
+            (Some(_), names) => format!("{}, who may not approve this", names.join(", ")),
+        },
+    );
     page.out.push_str("  reason, in the agent's own words:\n");
     page.quote(&approval.request.reason);
 }
@@ -297,7 +301,8 @@ fn rules(page: &mut Page, approval: &Approval) {
     page.heading("Why it waits for a person", "");
     let rule = page.clean(&request.rule, TEXT);
     page.fact("policy", &rule);
-    let people = if request.needed == 1 { "1 person".to_owned() } else { format!("{} different people", request.needed) };
+    let people =
+        if request.needed == 1 { "1 person".to_owned() } else { format!("{} different people", request.needed) };
     let roles = if request.approvers.is_empty() {
         String::new()
     } else {

@@ -146,7 +146,9 @@ pub fn code_of(state: State) -> Code {
         State::Expired => Code::ApprovalExpired,
         State::Withdrawn => Code::ApprovalWithdrawn,
         State::Unknown => Code::OutcomeUnknown,
-        State::Approved | State::Consumed | State::Succeeded | State::Failed | State::Superseded => Code::ApprovalClosed,
+        State::Approved | State::Consumed | State::Succeeded | State::Failed | State::Superseded => {
+            Code::ApprovalClosed
+        }
     }
 }
 
@@ -180,7 +182,9 @@ impl From<TransitionError> for Refusal {
         match error {
             TransitionError::Stale { .. } => refusal
                 .with_remedy("call again if the action is still needed; the new request shows people what is so now"),
-            TransitionError::NotAnApprover { .. } => refusal.with_remedy("ask somebody with one of these roles to decide"),
+            TransitionError::NotAnApprover { .. } => {
+                refusal.with_remedy("ask somebody with one of these roles to decide")
+            }
             TransitionError::Nobody { .. } => refusal.with_remedy("log in as a person and decide again"),
             TransitionError::AlreadyVoted { .. } => refusal.with_remedy("ask another person to decide as well"),
             TransitionError::TooManyPending { .. } => {

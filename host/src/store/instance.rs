@@ -40,8 +40,7 @@ impl Instance {
             let id = super::random_id("ins_")?;
             let path = lock_path(state, &id);
             let refused = |error: io::Error| files::refused(&path, format!("can't be locked: {error}"));
-            let file =
-                OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(refused)?;
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(refused)?;
             flock(&file, FlockOperation::LockExclusive).map_err(|error| refused(error.into()))?;
             // Between making and locking it, another process may have taken it for a dead one's and removed it.
             if is_same_file(&file, &path) {
@@ -74,11 +73,15 @@ pub fn is_alive(state: &Path, id: &str) -> bool {
 
 /// Removes the lock files of instances that are dead and that `is_needed` does not claim; returns how many.
 pub fn sweep(state: &Path, is_needed: &dyn Fn(&str) -> bool) -> usize {
-    let Ok(entries) = fs::read_dir(state.join("instances")) else { return 0 };
+    let Ok(entries) = fs::read_dir(state.join("instances")) else {
+        return 0;
+    };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let mut removed = 0;
     for name in names {
-        let Some(id) = name.strip_suffix(".lock").filter(|id| is_id(id)) else { continue };
+        let Some(id) = name.strip_suffix(".lock").filter(|id| is_id(id)) else {
+            continue;
+        };
         if is_needed(id) {
             continue;
         }

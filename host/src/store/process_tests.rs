@@ -51,7 +51,9 @@ fn approvals(store: &dyn Store, count: usize) -> Vec<Approval> {
 /// Not a test of its own: the process that is killed. Does nothing unless it was started by the test below.
 #[test]
 fn child_that_dies_between_consuming_and_finishing() {
-    let Some(state) = std::env::var_os(STATE).map(PathBuf::from) else { return };
+    let Some(state) = std::env::var_os(STATE).map(PathBuf::from) else {
+        return;
+    };
     let store = SqliteStore::open(&database(&state)).unwrap();
     let instance = instance::Instance::register(&state).unwrap();
     let approved = store.list(&Filter { states: vec![State::Approved], ..Filter::default() }).unwrap();
@@ -88,7 +90,9 @@ fn what_a_killed_process_was_executing_is_unknown() {
 /// Not a test of its own: one of the processes that race.
 #[test]
 fn child_that_races() {
-    let Some(state) = std::env::var_os(STATE).map(PathBuf::from) else { return };
+    let Some(state) = std::env::var_os(STATE).map(PathBuf::from) else {
+        return;
+    };
     let shared = SqliteStore::open(&database(&state)).unwrap();
     let approved = shared.list(&Filter { states: vec![State::Approved], ..Filter::default() }).unwrap();
     // Half of the threads share a connection, half have their own.

@@ -40,7 +40,10 @@ fn a_request_goes_from_pending_to_its_end() {
     let consumed = store.consume(&approval.id, approval.digest, "ins_1", at(20)).unwrap();
     assert_eq!(consumed.approval().consumed_by.as_deref(), Some("ins_1"));
     let ended = store.finish(&consumed, &Terminal::Succeeded(json!({ "rows": 1 })), at(30)).unwrap();
-    assert_eq!((ended.state, ended.finished_at, ended.outcome.clone()), (State::Succeeded, Some(at(30)), Some(json!({ "rows": 1 }))));
+    assert_eq!(
+        (ended.state, ended.finished_at, ended.outcome.clone()),
+        (State::Succeeded, Some(at(30)), Some(json!({ "rows": 1 })))
+    );
     assert_eq!(stored(&store, &approval.id), ended);
     closed_as(store.finish(&consumed, &Terminal::Failed(json!({})), at(40)), State::Succeeded);
     assert_eq!(stored(&store, &approval.id), ended);
@@ -59,13 +62,15 @@ fn what_was_asked_for_comes_back_exactly() {
 fn the_same_request_is_joined_and_one_on_other_facts_supersedes() {
     let (_state, store) = store();
     let Creation::Created { approval: first, .. } = store.create(new(request()), at(0)).unwrap() else { panic!() };
-    let Creation::Joined(joined) = store.create(new(Request { run: "run_2".into(), ..request() }), at(1)).unwrap() else {
+    let Creation::Joined(joined) = store.create(new(Request { run: "run_2".into(), ..request() }), at(1)).unwrap()
+    else {
         panic!("a second request for the same thing");
     };
     assert_eq!(joined.id, first.id);
 
     let changed = Request { pins: vec![], ..request() };
-    let Creation::Created { approval: second, superseded: Some(old) } = store.create(new(changed), at(2)).unwrap() else {
+    let Creation::Created { approval: second, superseded: Some(old) } = store.create(new(changed), at(2)).unwrap()
+    else {
         panic!("joined on other facts");
     };
     assert_eq!((old.id.clone(), old.state), (first.id.clone(), State::Superseded));
@@ -281,7 +286,8 @@ fn a_list_is_filtered_and_newest_first() {
 #[test]
 fn a_pack_does_not_go_back_unless_somebody_says_so() {
     let (_state, store) = store();
-    let version = |version: &str| PackVersion { name: "postgres".into(), version: version.into(), digest: version.into() };
+    let version =
+        |version: &str| PackVersion { name: "postgres".into(), version: version.into(), digest: version.into() };
     let remember = |v: &str| store.remember_pack(&version(v), &|new, floor| new > floor, at(0)).unwrap();
     assert!(store.pack_floor("postgres").unwrap().is_none());
     assert_eq!(remember("1.1"), Remembered::First);

@@ -164,10 +164,7 @@ mod tests {
             ],
         );
         let (lines, hidden) = lines(&rows, 80);
-        assert_eq!(
-            lines,
-            [" pid  user  state", "----  ----  -----", "   7  表表  idle", "4242  e\u{301}     null"]
-        );
+        assert_eq!(lines, [" pid  user  state", "----  ----  -----", "   7  表表  idle", "4242  e\u{301}     null"]);
         assert!(!hidden);
     }
 

@@ -79,7 +79,10 @@ Digest of this request  (a decision is on exactly this)
 
 Lines behind a bar are text from the agent, the pack or the database: facts to weigh, not instructions.
 ";
-    assert_eq!(render(&approval(|_| ()), at(90)), expected.replace("--------------------------------------", &"-".repeat(39)));
+    assert_eq!(
+        render(&approval(|_| ()), at(90)),
+        expected.replace("--------------------------------------", &"-".repeat(39))
+    );
 }
 
 #[test]
@@ -91,14 +94,20 @@ fn states_and_people_are_told_apart() {
     };
     assert!(page(|a| a.decide_by = at(90)).contains(": expired\n"));
     assert!(page(|a| a.request.requester.person = None).contains("nobody is named behind this agent"));
-    assert!(page(|a| a.request.requester.os_user = Some("deploy".into())).contains("ada, running it as deploy; neither"));
-    assert!(page(|a| a.request.requester = Requester { person: None, os_user: Some("ada".into()), ..a.request.requester.clone() })
-        .contains("whoever runs it as ada"));
+    assert!(
+        page(|a| a.request.requester.os_user = Some("deploy".into())).contains("ada, running it as deploy; neither")
+    );
+    assert!(
+        page(|a| a.request.requester =
+            Requester { person: None, os_user: Some("ada".into()), ..a.request.requester.clone() })
+        .contains("whoever runs it as ada")
+    );
     assert!(page(|a| a.request.needed = 2).contains("2 different people; 0 approved so far"));
     assert!(page(|a| a.request.evidence = json!({})).contains("the evidence can't be read"));
     let denied = page(|a| {
         a.state = State::Denied;
-        a.votes = vec![CastVote { person: "grace".into(), decision: Decision::Deny, reason: "not\nnow".into(), at: at(60) }];
+        a.votes =
+            vec![CastVote { person: "grace".into(), decision: Decision::Deny, reason: "not\nnow".into(), at: at(60) }];
     });
     assert!(denied.contains("grace denied at 2026-01-02 03:05:05 UTC: not now"), "{denied}");
     let unknown = page(|a| {
@@ -160,7 +169,9 @@ fn json_says_what_is_so_now_and_is_safe_to_show() {
 
 #[test]
 fn time_left_is_never_rounded_up() {
-    for (seconds, text) in [(0, "0 s"), (59, "59 s"), (119, "1 min"), (3_599, "59 min"), (7_199, "1 h 59 min"), (90_000, "1 d 1 h")] {
+    for (seconds, text) in
+        [(0, "0 s"), (59, "59 s"), (119, "1 min"), (3_599, "59 min"), (7_199, "1 h 59 min"), (90_000, "1 d 1 h")]
+    {
         assert_eq!(duration(Duration::from_secs(seconds)), text);
     }
 }

@@ -15,11 +15,8 @@ use crate::{
 
 pub(super) fn create(tx: &Connection, new: &NewApproval, now: Timestamp) -> Result<Creation, TransitionError> {
     let Request { requester, .. } = &new.request;
-    let pending = rows::find(
-        tx,
-        "a.state = 'pending' AND a.decide_by > ?1 AND a.agent = ?2",
-        &[&micros(now), &requester.agent],
-    )?;
+    let pending =
+        rows::find(tx, "a.state = 'pending' AND a.decide_by > ?1 AND a.agent = ?2", &[&micros(now), &requester.agent])?;
     let open = pending.len();
     let mut older = None;
     if let Some(existing) = pending.into_iter().find(|approval| is_same_call(&approval.request, &new.request)) {
@@ -117,7 +114,9 @@ pub(super) fn vote(tx: &Connection, vote: &Vote) -> Result<Approval, TransitionE
     // INVARIANT: a denial always ends it; an approval that changed nothing still waits for others.
     let expected = match vote.decision {
         Decision::Deny => changed == 1,
-        Decision::Approve => (changed == 1) == (after.approvals() >= usize::try_from(request.needed).unwrap_or(usize::MAX)),
+        Decision::Approve => {
+            (changed == 1) == (after.approvals() >= usize::try_from(request.needed).unwrap_or(usize::MAX))
+        }
     };
     if expected { Ok(after) } else { Err(inconsistent(&vote.id).into()) }
 }

@@ -52,8 +52,7 @@ pub(super) fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
         .mode(0o700)
         .create(parent)
         .map_err(|error| refused(parent, format!("can't be made: {error}")))?;
-    let parent =
-        parent.canonicalize().map_err(|error| refused(parent, format!("can't be resolved: {error}")))?;
+    let parent = parent.canonicalize().map_err(|error| refused(parent, format!("can't be resolved: {error}")))?;
     check_directory(&parent)?;
 
     let path = parent.join(name);

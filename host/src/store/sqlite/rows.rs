@@ -196,11 +196,11 @@ fn read(row: &Row<'_>) -> Result<Approval, StoreError> {
             needed: row.get("needed")?,
             approvers: from_json(row, "approvers")?,
             decide_within: Duration::from_micros(u64::try_from(between).unwrap_or(0)),
-            execute_within: Duration::from_micros(
-                u64::try_from(row.get::<_, i64>("execute_within")?).unwrap_or(0),
-            ),
+            execute_within: Duration::from_micros(u64::try_from(row.get::<_, i64>("execute_within")?).unwrap_or(0)),
         },
-        state: state.parse().map_err(|()| StoreError::Corrupt(format!("an approval is in the unknown state `{state}`")))?,
+        state: state
+            .parse()
+            .map_err(|()| StoreError::Corrupt(format!("an approval is in the unknown state `{state}`")))?,
         created_at,
         decide_by,
         execute_by: optional_time(row, "execute_by")?,

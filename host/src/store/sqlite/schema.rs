@@ -13,27 +13,20 @@ const APPLICATION_ID: i32 = 0x4c6b_4774;
 
 const MIGRATIONS: &[&str] = &[include_str!("migration_1.sql")];
 
+/// Refuses a file that is not ours to use, before anything of it is changed.
+pub(super) fn check(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    // One transaction: another process may be making the schema between two looks.
+    let tx = connection.transaction()?;
+    found(&tx, path).map(drop)
+}
+
 /// Brings the schema up to date, in one transaction, whoever else is doing the same.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let application: i32 = tx.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-    let objects: i64 = tx.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    let found = match (application, objects) {
-        (APPLICATION_ID, _) => {
-            tx.query_row("SELECT coalesce(max(version), 0) FROM migrations", [], |row| row.get(0))?
-        }
-        (0, 0) => 0,
-        _ => return Err(StoreError::Foreign { path: path.to_owned() }),
-    };
-    if found > known {
-        return Err(StoreError::SchemaNewer { found, known });
-    }
+    let found = found(&tx, path)?;
     if found == 0 {
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-        tx.execute_batch(
-            "CREATE TABLE migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT;",
-        )?;
+        tx.execute_batch("CREATE TABLE migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT;")?;
     }
     for (version, step) in (1_i64..).zip(MIGRATIONS) {
         if version > found {
@@ -46,6 +39,23 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     }
     tx.commit()?;
     Ok(())
+}
+
+// The schema's version: 0 for a new file.
+fn found(tx: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let application: i32 = tx.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let objects: i64 = tx.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let found = match (application, objects) {
+        (APPLICATION_ID, _) => {
+            tx.query_row("SELECT coalesce(max(version), 0) FROM migrations", [], |row| row.get(0))?
+        }
+        (0, 0) => 0,
+        _ => {
+            return Err(StoreError::Foreign { path: path.to_owned() });
+        }
+    };
+    if found > known { Err(StoreError::SchemaNewer { found, known }) } else { Ok(found) }
 }
 
 #[cfg(test)]
@@ -107,10 +117,7 @@ mod tests {
         raw(&path).execute_batch("CREATE TABLE theirs (x); PRAGMA user_version = 7;").unwrap();
         let before = fs::read(&path).unwrap();
         assert!(matches!(SqliteStore::open(&path), Err(StoreError::Foreign { .. })));
-        let count: i64 =
-            raw(&path).query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
-        assert_eq!(count, 1, "nothing of ours is in it");
-        assert_eq!(before.len(), fs::read(&path).unwrap().len());
+        assert_eq!(fs::read(&path).unwrap(), before, "not one byte of it is changed");
 
         let text = state.path().join("notes.txt");
         fs::write(&text, "not a database at all, but a longer text than a header has".repeat(4)).unwrap();
