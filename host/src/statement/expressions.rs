@@ -6,6 +6,7 @@ use super::{
     functions,
     grammar::{QualifiedColumn, Walk},
     names::strings,
+    output,
 };
 
 impl Walk<'_> {
@@ -258,6 +259,11 @@ impl Walk<'_> {
             Some(alias) => (Some(alias.aliasname.clone()), strings(&alias.colnames).unwrap_or_default()),
             None => (called.first().cloned(), Vec::new()),
         };
+        for column in given.iter().copied().chain(name.as_deref()) {
+            for part in functions.iter().filter_map(output::function_of) {
+                self.names.column(Some(column.to_owned()), part);
+            }
+        }
         known.extend(given.iter().map(ToString::to_string));
         let Some(name) = name else { return };
         if *ordinality {

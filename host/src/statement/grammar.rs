@@ -8,7 +8,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use pg_query::{Node, NodeEnum as N, protobuf as pg};
 
-use super::{Class, Mode, placeholders::MARK, proof::Finding};
+use super::{
+    Class, Mode,
+    names::strings,
+    output::{self, Names},
+    placeholders::MARK,
+    proof::Finding,
+};
 
 /// What the walk learns of a statement.
 pub(super) struct Tree {
@@ -18,6 +24,8 @@ pub(super) struct Tree {
     pub(super) parameters: BTreeMap<i32, usize>,
     /// How many placeholders stand where one may.
     pub(super) placeholders: usize,
+    /// What the names in the statement stand for.
+    pub(super) names: Names,
 }
 
 /// Walks a statement for a mode. `extension` is the one that the variant names.
@@ -34,12 +42,13 @@ pub(super) fn walk(node: &Node, mode: Mode, extension: Option<&str>) -> Tree {
         qualified: Vec::new(),
         introduced: HashSet::new(),
         lookups: Vec::new(),
+        names: Names::default(),
     };
     walk.statement(node);
     walk.check_qualified_columns();
     walk.check_lookups();
-    let Walk { findings, class, parameters, placeholders, .. } = walk;
-    Tree { findings, class, parameters, placeholders }
+    let Walk { findings, class, parameters, placeholders, names, .. } = walk;
+    Tree { findings, class, parameters, placeholders, names }
 }
 
 /// A reference `qualifier.name` to a column.
@@ -65,6 +74,7 @@ pub(super) struct Walk<'a> {
     pub(super) introduced: HashSet<String>,
     /// Columns that are cast to a type which looks names up.
     pub(super) lookups: Vec<(String, i32)>,
+    pub(super) names: Names,
 }
 
 impl Walk<'_> {
@@ -198,7 +208,10 @@ impl Walk<'_> {
             }
             self.introduce(aliascolnames);
             match ctequery.as_ref().and_then(|query| query.node.as_ref()) {
-                Some(N::SelectStmt(query)) => self.select(query),
+                Some(N::SelectStmt(query)) => {
+                    self.names.renamed(strings(aliascolnames).unwrap_or_default(), &output::outputs(query));
+                    self.select(query);
+                }
                 _ => self.refuse("kinds", *location, "a CTE changes data", "make it a statement of its own"),
             }
             if let Some(scope) = self.scopes.last_mut() {
@@ -238,6 +251,9 @@ impl Walk<'_> {
             }
             if !name.is_empty() {
                 self.introduced.insert(name.clone());
+            }
+            if let Some(val) = val {
+                self.names.column(output::figured_name(target), val);
             }
             self.maybe(val.as_deref());
         }
@@ -328,7 +344,13 @@ impl Walk<'_> {
                 let pg::RangeSubselect { lateral: _, subquery, alias } = &**sub;
                 self.alias(alias.as_ref());
                 match subquery.as_ref().and_then(|query| query.node.as_ref()) {
-                    Some(N::SelectStmt(query)) => self.select(query),
+                    Some(N::SelectStmt(query)) => {
+                        if let Some(alias) = alias {
+                            self.names.renamed(strings(&alias.colnames).unwrap_or_default(), &output::outputs(query));
+                            self.names.row(&alias.aliasname);
+                        }
+                        self.select(query);
+                    }
                     _ => self.refuse_construct(-1, "this subquery"),
                 }
             }
@@ -354,6 +376,10 @@ impl Walk<'_> {
                 self.maybe(quals.as_deref());
                 self.alias(join_using_alias.as_ref());
                 self.alias(alias.as_ref());
+                if let Some(alias) = alias {
+                    self.names.hidden(strings(&alias.colnames).unwrap_or_default());
+                    self.names.row(&alias.aliasname);
+                }
             }
             Some(N::SortBy(sort)) => {
                 let pg::SortBy { node, sortby_dir: _, sortby_nulls: _, use_op, location } = &**sort;

@@ -7,6 +7,7 @@ use super::{
     Class, Mode,
     functions::{self, Allowed},
     grammar::Walk,
+    output,
     placeholders::{EXTENSION_SCHEMA, MARK},
 };
 
@@ -35,6 +36,10 @@ impl Walk<'_> {
     pub(super) fn relation(&mut self, relation: &pg::RangeVar) {
         let pg::RangeVar { catalogname, schemaname, relname, inh: _, relpersistence: _, alias, location } = relation;
         self.alias(alias.as_ref());
+        if output::holds_queries(schemaname, relname) {
+            self.names.row(alias.as_ref().map_or(relname, |alias| &alias.aliasname));
+            self.names.hidden(alias.as_ref().and_then(|alias| strings(&alias.colnames)).unwrap_or_default());
+        }
         let shown_name = format!("`{}`", shown(relname));
         if !catalogname.is_empty() {
             return self.refuse("qualified", *location, "a relation names its database", "write schema.relation");

@@ -226,7 +226,7 @@ fn prove_variant(statement: &Statement, variant: &Variant) -> Result<(Class, Vec
     let tree = grammar::walk(&node, statement.mode, extension);
     let mut findings = check_inputs(statement, variant, &scanned.placeholders, &tree);
     if tree.findings.is_empty() {
-        findings.extend(output::check(&node, &statement.columns));
+        findings.extend(output::check(&node, &statement.columns, tree.names));
     }
     findings.splice(..0, tree.findings);
     if findings.is_empty() { Ok((tree.class, scanned.placeholders)) } else { Err(findings) }

@@ -65,7 +65,7 @@ fn faults_say_where_and_what_to_do() {
 
 #[test]
 fn a_hostile_text_gives_bounded_faults() {
-    let sql = format!("SELECT {}1 AS x", "f(".repeat(20) + &")+".repeat(0) + &")".repeat(0));
+    let sql = format!("SELECT {}1 AS x", "f(".repeat(20));
     assert!(Case::new(Mode::Read, &sql).prove().unwrap_err().len() <= 50);
     let many = format!("SELECT {} AS x", vec!["f()"; 2000].join(", "));
     assert_eq!(Case::new(Mode::Read, &many).prove().unwrap_err().len(), 50);

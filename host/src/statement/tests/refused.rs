@@ -84,7 +84,6 @@ const READ: &[(&str, &str, &str)] = &[
     ("types", "a type of users", "SELECT '1'::app.t AS x"),
     ("types", "an unlisted type", "SELECT '<a/>'::xml AS x"),
     ("types", "a type in a column definition", "SELECT t.x FROM pg_catalog.jsonb_to_record('{}'::jsonb) AS t(x app.t)"),
-    ("constructs", "%TYPE", "SELECT t.x FROM pg_catalog.jsonb_to_record('{}'::jsonb) AS t(x app.t.c%TYPE)"),
     ("types", "regclass of text", "SELECT 'orders'::regclass AS x"),
     ("types", "regclass of a name", "SELECT relname::regclass AS x FROM pg_catalog.pg_class"),
     ("types", "regprocedure of text", "SELECT 'pg_read_file(text)'::regprocedure AS x"),
@@ -138,10 +137,10 @@ const READ: &[(&str, &str, &str)] = &[
     ("functions", "promotion", "SELECT pg_catalog.pg_promote() AS x"),
     ("functions", "an upper case twin", "SELECT pg_catalog.\"NOW\"() AS x"),
     ("functions", "signals in a read", "SELECT pg_catalog.pg_terminate_backend(1) AS x"),
-    ("functions", "dblink", "SELECT app.dblink('…'::text, 'SELECT 1')".trim_ascii()),
+    ("functions", "dblink", "SELECT app.dblink('a', 'SELECT 1') AS x"),
     // Calls that do not look like calls.
     ("calls", "a field of an expression", "SELECT (pg_catalog.now()).pg_sleep AS x"),
-    ("calls", "a column of a function", "SELECT pid.pg_terminate_backend AS x FROM pg_catalog.int4larger(1, 2) AS pid".trim_ascii()),
+    ("calls", "a column of a function", "SELECT pid.pg_terminate_backend AS x FROM pg_catalog.int4larger(1, 2) AS pid"),
     ("calls", "an unknown column of a series", "SELECT n.pg_ls_dir AS x FROM pg_catalog.generate_series(1, 2) AS n"),
     ("calls", "a signal as a column", "SELECT s.pg_cancel_backend AS x FROM (SELECT 1) AS s"),
     // Constructs that nobody has thought about.
@@ -150,7 +149,6 @@ const READ: &[(&str, &str, &str)] = &[
     ("constructs", "JSON_TABLE", "SELECT a AS x FROM json_table('{}', '$' COLUMNS (a text)) AS t"),
     ("constructs", "JSON_VALUE", "SELECT json_value('{}', '$') AS x"),
     ("constructs", "TABLESAMPLE", "SELECT pid AS x FROM pg_catalog.pg_class TABLESAMPLE system (1)"),
-    ("constructs", "CURRENT OF", "SELECT 1 AS x WHERE CURRENT OF c"),
     ("constructs", "SEARCH", "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n FROM t) SEARCH DEPTH FIRST BY n SET o SELECT n AS x FROM t"),
     ("constructs", "a column of a column", "SELECT a.b.c AS x FROM pg_catalog.pg_class AS a"),
     // Columns.
@@ -172,10 +170,12 @@ const READ: &[(&str, &str, &str)] = &[
     ("columns", "through a scalar subquery", "SELECT (SELECT query FROM pg_catalog.pg_stat_activity LIMIT 1) AS x"),
     ("columns", "in the second half of a UNION", "SELECT '' AS x UNION ALL SELECT query FROM pg_catalog.pg_stat_activity"),
     ("columns", "a whole row", "SELECT a::text AS x FROM pg_catalog.pg_stat_activity AS a"),
+    ("columns", "a whole row of its name", "SELECT s.x::text AS x FROM (SELECT x::text FROM pg_catalog.pg_stat_activity AS x) AS s"),
     ("columns", "a whole row as JSON", "SELECT pg_catalog.to_json(a) AS x FROM pg_catalog.pg_stat_activity AS a"),
     ("columns", "a row of all columns", "SELECT ROW(a.*)::text AS x FROM pg_catalog.pg_stat_activity AS a"),
     ("columns", "renamed columns of the view", "SELECT a.x FROM pg_catalog.pg_stat_activity AS a(x)"),
     ("columns", "aggregated", "SELECT pg_catalog.string_agg(query, ',') AS x FROM pg_catalog.pg_stat_activity"),
+    ("columns", "a function's columns renamed", "SELECT s.x FROM pg_catalog.pg_stat_get_activity(NULL) AS s(x)"),
     ("columns", "by its function", "SELECT pg_catalog.pg_stat_get_backend_activity(1) AS x"),
     ("columns", "split by a function in FROM", "SELECT w.x FROM pg_catalog.pg_stat_activity AS a, pg_catalog.regexp_split_to_table(a.query, ' ') AS w(x)"),
     ("columns", "split under the alias", "SELECT x FROM pg_catalog.pg_stat_activity AS a, pg_catalog.regexp_split_to_table(a.query, ' ') AS x"),
@@ -191,8 +191,7 @@ const READ: &[(&str, &str, &str)] = &[
 #[test]
 fn reads() {
     for (rule, label, sql) in READ {
-        let sql = sql.replace('…', "x");
-        let case = Case::new(Mode::Read, &sql);
+        let case = Case::new(Mode::Read, sql);
         let faults = match case.prove() {
             Ok(proven) => panic!("{label} is accepted as {:?}: {sql}", proven.class()),
             Err(faults) => faults,
@@ -214,6 +213,7 @@ fn acts_and_maintenance() {
         ("kinds", "DELETE of every row", Mode::Act, "", "DELETE FROM app.t RETURNING a AS x"),
         ("relations", "a catalog changed", Mode::Act, "", "DELETE FROM pg_catalog.pg_class WHERE true RETURNING 1 AS x"),
         ("qualified", "a bare target", Mode::Act, "", "DELETE FROM t WHERE true RETURNING 1 AS x"),
+        ("constructs", "CURRENT OF", Mode::Act, "", "DELETE FROM app.t WHERE CURRENT OF c RETURNING a AS x"),
         ("kinds", "TRUNCATE", Mode::Act, "", "TRUNCATE app.t"),
         ("kinds", "VACUUM in a transaction", Mode::Act, "", "VACUUM app.t"),
         ("kinds", "a SELECT outside one", Mode::Maintain, "", "SELECT 1 AS x"),
