@@ -290,9 +290,10 @@ impl Gate {
         entry: &'a Entry,
     ) -> impl Iterator<Item = (&'a Target, Verdict)> + 'a {
         let policy = self.policy.load_full();
-        self.targets.values().filter(|t| entry.pack.may_use_target(t.name())).map(move |target| {
-            (target, policy.decide(&subject(principal, entry, target.name())).verdict())
-        })
+        self.targets
+            .values()
+            .filter(|t| entry.pack.may_use_target(t.name()))
+            .map(move |target| (target, policy.decide(&subject(principal, entry, target.name())).verdict()))
     }
 
     fn offer(&self, principal: &Principal, entry: &Entry) -> Option<OfferedAction> {
@@ -300,7 +301,10 @@ impl Gate {
         let held = open.iter().any(|(_, v)| *v == Verdict::Approve);
         let targets: Vec<TargetOffer> = open
             .iter()
-            .map(|(target, _)| TargetOffer { name: target.name().to_owned(), role: target.role_hint().unwrap_or(Role::Any) })
+            .map(|(target, _)| TargetOffer {
+                name: target.name().to_owned(),
+                role: target.role_hint().unwrap_or(Role::Any),
+            })
             .collect();
         let declared = entry.action.declared();
         (!targets.is_empty()).then(|| OfferedAction {

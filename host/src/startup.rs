@@ -165,8 +165,7 @@ pub fn targets(config: &Config) -> Result<BTreeMap<String, Target>, Refusal> {
         .into_iter()
         .map(|settings| {
             let name = settings.name.clone();
-            let target =
-                Target::new(settings).map_err(|e| Refusal::new(Code::ConfigInvalid, e.to_string()))?;
+            let target = Target::new(settings).map_err(|e| Refusal::new(Code::ConfigInvalid, e.to_string()))?;
             Ok((name, target))
         })
         .collect()
@@ -204,7 +203,8 @@ pub fn components(config: &Config) -> Result<Vec<PathBuf>, Refusal> {
 
 /// The highest version of each pack that has been used here.
 fn highest_seen(store: &dyn Store) -> Result<HighestSeen, Refusal> {
-    let unreadable = |what: &str| Refusal::new(Code::StoreUnavailable, format!("the store remembers an unreadable {what}"));
+    let unreadable =
+        |what: &str| Refusal::new(Code::StoreUnavailable, format!("the store remembers an unreadable {what}"));
     store
         .pack_floors()?
         .into_iter()
@@ -384,8 +384,9 @@ fn record_key(state_dir: &Path) -> Result<SigningKey, Refusal> {
 pub fn record_public_key(config: &Config) -> Result<PublicKey, Refusal> {
     let path = record_key_path(&config.state_dir);
     let key = PrivateKey::read(&path, None).map(PrivateKey::into_signing_key).map_err(|e| {
-        Refusal::new(Code::RecordUnavailable, e.to_string())
-            .with_remedy("give the record's public key with `--key`; `lockgate audit key` prints it where lockgate runs")
+        Refusal::new(Code::RecordUnavailable, e.to_string()).with_remedy(
+            "give the record's public key with `--key`; `lockgate audit key` prints it where lockgate runs",
+        )
     })?;
     let origin = Origin::new(&config.record.origin).ok_or_else(|| {
         Refusal::new(Code::ConfigInvalid, "[record] origin must be one visible ASCII word without `+`")

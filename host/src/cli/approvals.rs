@@ -88,9 +88,9 @@ fn list(store: &dyn Store, all: bool, json: bool) -> Result<(), Refusal> {
 async fn decide_on(state: &HostState, args: DecideArgs, decision: Decision) -> Result<ExitCode, Refusal> {
     let approval = get(&*state.store, &args.id)?;
     let digest_shown = match &args.digest {
-        Some(text) => text
-            .parse::<RequestDigest>()
-            .map_err(|e| Refusal::new(Code::ConfigInvalid, format!("--digest: {e}")))?,
+        Some(text) => {
+            text.parse::<RequestDigest>().map_err(|e| Refusal::new(Code::ConfigInvalid, format!("--digest: {e}")))?
+        }
         None => confirm(&approval, decision)?,
     };
     let vote = Vote {

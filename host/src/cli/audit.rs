@@ -101,10 +101,7 @@ impl Place {
     }
 }
 
-pub(super) fn run(
-    command: AuditCommand,
-    config: impl Fn() -> Result<Config, Refusal>,
-) -> Result<ExitCode, Refusal> {
+pub(super) fn run(command: AuditCommand, config: impl Fn() -> Result<Config, Refusal>) -> Result<ExitCode, Refusal> {
     match command {
         AuditCommand::Verify { place, checkpoint, json } => {
             return verify(&place.dir(&config)?, &place.key(&config)?, checkpoint.as_deref(), json);
@@ -131,31 +128,35 @@ pub(super) fn run(
 fn verify(dir: &Path, key: &PublicKey, checkpoint: Option<&Path>, json: bool) -> Result<ExitCode, Refusal> {
     let external = checkpoint.map(|path| read_text(path, MAX_CHECKPOINTS)).transpose()?;
     let report = audit::verify(dir, key, external.as_deref()).map_err(|e| unreadable(&e))?;
-    if json { say_json(&report) } else { say(report.to_string().trim_end()) }
+    if json {
+        say_json(&report)
+    } else {
+        say(report.to_string().trim_end())
+    }
     Ok(if report.intact { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn tail(dir: &Path, lines: u64, follow: bool, json: bool) -> Result<(), Refusal> {
     for line in audit::tail(dir, lines, follow).map_err(|e| unreadable(&e))? {
         let line = line.map_err(|e| unreadable(&e))?;
-        if json { say(line.text()) } else { say(&audit::render(&line)) }
+        if json { say(line.raw()) } else { say(&audit::render(&line)) }
     }
     Ok(())
 }
 
 fn public_key(text: &str) -> Result<PublicKey, Refusal> {
     let parse = |text: &str| {
-        text.parse::<PublicKey>().map_err(|e| Refusal::new(Code::ConfigInvalid, format!("--key: {e}")).with_remedy(
-            "`lockgate audit key` prints it where lockgate runs",
-        ))
+        text.parse::<PublicKey>().map_err(|e| {
+            Refusal::new(Code::ConfigInvalid, format!("--key: {e}"))
+                .with_remedy("`lockgate audit key` prints it where lockgate runs")
+        })
     };
     if text.contains('+') { parse(text) } else { parse(&read_text(Path::new(text), 4096)?) }
 }
 
 fn read_text(path: &Path, limit: u64) -> Result<String, Refusal> {
     let bytes = file::read_once(path, limit).map_err(|e| Refusal::new(Code::FileRefused, e.to_string()))?;
-    String::from_utf8(bytes)
-        .map_err(|_| Refusal::new(Code::FileRefused, format!("{} is not UTF-8", path.display())))
+    String::from_utf8(bytes).map_err(|_| Refusal::new(Code::FileRefused, format!("{} is not UTF-8", path.display())))
 }
 
 fn unreadable(error: &impl std::fmt::Display) -> Refusal {

@@ -86,5 +86,6 @@ pub(super) async fn part(args: PartArgs) -> Result<ExitCode, Refusal> {
 
 /// Something that is not as in the story.
 fn differs(what: impl Into<String>) -> Refusal {
-    Refusal::new(Code::InternalError, what).with_remedy("this is a defect of lockgate or of the demonstration: report it")
+    Refusal::new(Code::InternalError, what)
+        .with_remedy("this is a defect of lockgate or of the demonstration: report it")
 }

@@ -148,7 +148,8 @@ pub(super) fn write(built: &Built, out: &Path) -> Result<Written, Refusal> {
 async fn verify(component: &Path, trust: &Path, json: bool) -> Result<(), Refusal> {
     let admission = admission()?;
     let trust = startup::trust(trust)?;
-    let verified = verify_file(component, &trust, Timestamp::now(), &HighestSeen::new()).map_err(AdmissionError::from)?;
+    let verified =
+        verify_file(component, &trust, Timestamp::now(), &HighestSeen::new()).map_err(AdmissionError::from)?;
     let pack = admission.admit(verified).await?;
     let predicate = pack.verified().predicate();
     if json {
@@ -188,7 +189,9 @@ fn print_action(manifest: &Manifest, action: &Action) {
             ParamKind::Boolean => "boolean".to_owned(),
             ParamKind::Integer { min, max } => format!("integer {min} to {max}"),
             ParamKind::Number { min, max } => format!("number {min} to {max}"),
-            ParamKind::Text { max_length, pattern } => format!("text up to {max_length} matching {}", one_line(pattern)),
+            ParamKind::Text { max_length, pattern } => {
+                format!("text up to {max_length} matching {}", one_line(pattern))
+            }
             ParamKind::Identifier => "identifier".to_owned(),
             ParamKind::Choice { options } => format!("one of {}", one_line(&options.join(", "))),
         };

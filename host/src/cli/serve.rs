@@ -13,13 +13,7 @@ use crate::{
         Gate,
         call::{Door, Principal},
     },
-    mcp::{
-        self, McpSettings,
-        gatekeeper::GateDoor,
-        http::HttpSettings,
-        server::Server,
-        token::Agents,
-    },
+    mcp::{self, McpSettings, gatekeeper::GateDoor, http::HttpSettings, server::Server, token::Agents},
     startup::{self, State},
 };
 

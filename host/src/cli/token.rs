@@ -19,12 +19,13 @@ pub(super) enum TokenCommand {
 pub(super) fn run(command: &TokenCommand) -> Result<ExitCode, Refusal> {
     match command {
         TokenCommand::New => {
-            let (token, sha256) =
-                token::generate().map_err(|e| Refusal::new(Code::InternalError, e.to_string()))?;
+            let (token, sha256) = token::generate().map_err(|e| Refusal::new(Code::InternalError, e.to_string()))?;
             say(&format!("token         {token}"));
             say(&format!("token_sha256  {sha256}"));
             say("");
-            say("Give the token to the agent; it is shown only now. Put the digest under [[mcp.agent]] in lockgate.toml.");
+            say(
+                "Give the token to the agent; it is shown only now. Put the digest under [[mcp.agent]] in lockgate.toml.",
+            );
         }
     }
     Ok(ExitCode::SUCCESS)

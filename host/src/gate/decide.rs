@@ -27,7 +27,9 @@ pub async fn decide(record: &Record, store: Arc<dyn Store>, vote: Vote) -> Resul
             .field("decision", vote.decision.as_str())
     };
     record
-        .append(line("approval.vote").field("digest", vote.digest_shown.to_string()).field("reason", vote.reason.as_str()))
+        .append(
+            line("approval.vote").field("digest", vote.digest_shown.to_string()).field("reason", vote.reason.as_str()),
+        )
         .await?;
     let (cast, on) = (vote.clone(), store);
     let counted = tokio::task::spawn_blocking(move || on.vote(&cast))

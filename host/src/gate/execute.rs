@@ -210,8 +210,8 @@ impl Gate {
         self.bound(&outcome.tables)?;
         let mut notices: Vec<String> = outcome.notices.iter().map(|n| self.text(n)).collect();
         notices.append(&mut account.notices);
-        let suggestion = outcome.suggestion.and_then(|(action, arguments, why)| {
-            match serde_json::from_str::<Json>(&arguments) {
+        let suggestion =
+            outcome.suggestion.and_then(|(action, arguments, why)| match serde_json::from_str::<Json>(&arguments) {
                 Ok(Json::Object(arguments)) if self.catalog.get(&action).is_some() => {
                     Some(Suggestion { action, arguments, why: self.text(&why) })
                 }
@@ -219,8 +219,7 @@ impl Gate {
                     notices.push("the pack suggested an action that does not exist here".into());
                     None
                 }
-            }
-        });
+            });
         notices.truncate(NOTICES);
         Ok(Outcome {
             run: run.to_owned(),
@@ -274,10 +273,7 @@ impl Gate {
 }
 
 /// The guest's answer, corrected by what the gate saw: a guest can't turn a failed act into a success.
-fn settle<T>(
-    answer: Option<Result<Result<T, Failure>, SandboxError>>,
-    account: &mut Account,
-) -> Result<T, Refusal> {
+fn settle<T>(answer: Option<Result<Result<T, Failure>, SandboxError>>, account: &mut Account) -> Result<T, Refusal> {
     let Some(answer) = answer else {
         return Err(if account.acted {
             Refusal::new(Code::OutcomeUnknown, "the call was cancelled while the server was at work")
@@ -291,10 +287,9 @@ fn settle<T>(
     match answer {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(failure)) => Err(refusal(failure, account)),
-        Err(error) if account.acted => Err(Refusal::new(
-            Code::OutcomeUnknown,
-            format!("{error}, after the server had been asked to act"),
-        )),
+        Err(error) if account.acted => {
+            Err(Refusal::new(Code::OutcomeUnknown, format!("{error}, after the server had been asked to act")))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -311,10 +306,9 @@ fn refusal(failure: Failure, account: &mut Account) -> Refusal {
         Failure::Internal(text) => (Code::PackFailure, text),
         // The gate knows better than the guest what the server said.
         Failure::Query(error) => {
-            return account
-                .last
-                .take()
-                .unwrap_or_else(|| Refusal::new(Code::PackFailure, format!("the pack reports a query error: {error:?}")));
+            return account.last.take().unwrap_or_else(|| {
+                Refusal::new(Code::PackFailure, format!("the pack reports a query error: {error:?}"))
+            });
         }
     };
     Refusal::new(code, clean(text))

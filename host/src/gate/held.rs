@@ -224,9 +224,7 @@ impl Gate {
             Err(error) => return refused(self.unclaimed(&approval.id, error).await),
         };
         let end = match self.journal.consumed(consumed.approval()).await {
-            Ok(intent) => {
-                self.execute(intent, Authority::approved(&consumed), job, &CancellationToken::new()).await
-            }
+            Ok(intent) => self.execute(intent, Authority::approved(&consumed), job, &CancellationToken::new()).await,
             Err(unrecorded) => Err(unrecorded),
         };
         self.finish(consumed, &end).await;
@@ -246,7 +244,10 @@ impl Gate {
         };
         let identity = self.identity(&target).await?;
         if identity != request.target_identity {
-            return Err(Refusal::new(Code::TargetChanged, format!("target `{}` is now another server", request.target)));
+            return Err(Refusal::new(
+                Code::TargetChanged,
+                format!("target `{}` is now another server", request.target),
+            ));
         }
         let arguments = entry.validate(&request.arguments).await?;
         Ok(Job { entry, target, arguments, pins: request.pins.clone() })

@@ -113,7 +113,10 @@ impl Journal {
         let entry = self
             .caller("call.refused", run, principal)
             .field("action", self.redactor.text(&name).into_owned())
-            .field("target", call.target.as_deref().map(|t| self.redactor.text(t).chars().take(130).collect::<String>()))
+            .field(
+                "target",
+                call.target.as_deref().map(|t| self.redactor.text(t).chars().take(130).collect::<String>()),
+            )
             .field("reason", self.redactor.text(&call.reason).chars().take(1000).collect::<String>())
             .field("code", refusal.code.as_str())
             .field("message", self.redactor.text(&refusal.message).into_owned());

@@ -156,9 +156,10 @@ impl Fault {
                 let (code, failure) = match error {
                     QueryError::Timeout => (Code::Timeout, QueryFailure::Timeout),
                     QueryError::TooManyRows(limit) => (Code::TooManyRows, QueryFailure::TooManyRows(limit)),
-                    QueryError::TooManyBytes => {
-                        (Code::OutputTooLarge, QueryFailure::Database { sqlstate: String::new(), message: text.clone() })
-                    }
+                    QueryError::TooManyBytes => (
+                        Code::OutputTooLarge,
+                        QueryFailure::Database { sqlstate: String::new(), message: text.clone() },
+                    ),
                     QueryError::TargetChanged => (Code::TargetChanged, QueryFailure::TargetChanged),
                     QueryError::MissingPrivilege(_) => {
                         (Code::MissingPrivilege, QueryFailure::MissingPrivilege(text.clone()))
@@ -170,9 +171,7 @@ impl Fault {
                     QueryError::Connection { effect_unknown: true, .. } => {
                         (Code::OutcomeUnknown, QueryFailure::Connection(text.clone()))
                     }
-                    QueryError::Connection { .. } => {
-                        (Code::ConnectionFailed, QueryFailure::Connection(text.clone()))
-                    }
+                    QueryError::Connection { .. } => (Code::ConnectionFailed, QueryFailure::Connection(text.clone())),
                     QueryError::Busy(_) => (Code::Overloaded, QueryFailure::Connection(text.clone())),
                     QueryError::WrongColumns(_) | QueryError::WrongInputs(_) => {
                         (Code::PackFailure, QueryFailure::WrongInputs(text.clone()))

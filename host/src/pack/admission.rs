@@ -242,8 +242,11 @@ fn grants(manifest: &ProvenManifest, verified: &VerifiedComponent) -> Result<(),
         if !verified.grant().classes.contains(class.as_str()) {
             return Err(AdmissionError::new(
                 Code::ClassNotGranted,
-                format!("it has statements of class `{}`, which publisher `{}` is not granted",
-                    class.as_str(), verified.predicate().publisher),
+                format!(
+                    "it has statements of class `{}`, which publisher `{}` is not granted",
+                    class.as_str(),
+                    verified.predicate().publisher
+                ),
             ));
         }
     }

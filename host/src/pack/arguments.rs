@@ -217,8 +217,18 @@ mod tests {
         let pid = || ParamKind::Integer { min: 1, max: 4_194_304 };
         assert_eq!(one(pid(), json!(4471)).unwrap().values(), [Value::Integer(4471)]);
         for bad in [
-            json!(0), json!(4_194_305), json!(-1), json!(1.5), json!(1.0), json!("4471"), json!([4471]), json!({}),
-            json!(true), json!(null), json!(18_446_744_073_709_551_615_u64), json!(1e300),
+            json!(0),
+            json!(4_194_305),
+            json!(-1),
+            json!(1.5),
+            json!(1.0),
+            json!("4471"),
+            json!([4471]),
+            json!({}),
+            json!(true),
+            json!(null),
+            json!(18_446_744_073_709_551_615_u64),
+            json!(1e300),
         ] {
             assert!(one(pid(), bad.clone()).is_err(), "{bad}");
         }

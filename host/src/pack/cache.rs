@@ -71,7 +71,10 @@ impl CompiledCache {
         if expected.verify_slice(mac).is_err() {
             return Lookup::Refused("its digest is not ours");
         }
-        #[expect(unsafe_code, reason = "the keyed digest proves that this host wrote exactly these bytes for this engine")]
+        #[expect(
+            unsafe_code,
+            reason = "the keyed digest proves that this host wrote exactly these bytes for this engine"
+        )]
         // SAFETY: `deserialize` runs what it is given. `code` carries a MAC under a key that only this host has, over
         // the component's digest, the engine's compatibility hash and the code itself, and it was read once into memory.
         let component = unsafe { Component::deserialize(engine, code) };

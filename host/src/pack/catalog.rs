@@ -131,8 +131,7 @@ impl Catalog {
         self.actions.retain(|_, entry| entry.pack.manifest.manifest().name != name);
         for action in pack.manifest.actions() {
             let full = format!("{name}.{}", action.declared().name);
-            let entry =
-                Entry { name: full.as_str().into(), pack: Arc::clone(&pack), action: Arc::clone(action) };
+            let entry = Entry { name: full.as_str().into(), pack: Arc::clone(&pack), action: Arc::clone(action) };
             self.actions.insert(full, entry);
         }
         self.packs.insert(name, pack);

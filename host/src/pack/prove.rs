@@ -255,10 +255,7 @@ fn header(manifest: &Manifest, faults: &mut Faults) {
         || !name.starts_with(|c: char| c.is_ascii_lowercase())
         || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
     {
-        faults.manifest(
-            place,
-            format!("`{}` is not a pack name: use `^[a-z][a-z0-9-]{{0,62}}$`", name.escape_debug()),
-        );
+        faults.manifest(place, format!("`{}` is not a pack name: use `^[a-z][a-z0-9-]{{0,62}}$`", name.escape_debug()));
     }
     if name == "lockgate" {
         faults.manifest(place, "the name `lockgate` is reserved for the host's own tools");
@@ -300,7 +297,9 @@ fn prove_action(
                     }
                 }
                 None if manifest.statements.iter().any(|s| &s.id == id) => {}
-                None => faults.manifest(&*place, format!("names a statement `{}` that is not declared", id.escape_debug())),
+                None => {
+                    faults.manifest(&*place, format!("names a statement `{}` that is not declared", id.escape_debug()))
+                }
             }
         }
         found

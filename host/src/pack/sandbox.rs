@@ -101,7 +101,8 @@ struct Session {
 
 impl Guest {
     pub(super) fn new(sandbox: Sandbox, component: &wasmtime::component::Component) -> Result<Self, SandboxError> {
-        let pre = sandbox.linker().instantiate_pre(component).map_err(|e| SandboxError::Unlinkable(error::chain(&e)))?;
+        let pre =
+            sandbox.linker().instantiate_pre(component).map_err(|e| SandboxError::Unlinkable(error::chain(&e)))?;
         let pre = PackPre::new(pre).map_err(|e| SandboxError::Unlinkable(error::chain(&e)))?;
         Ok(Self { sandbox, pre })
     }

@@ -107,7 +107,10 @@ pub(super) fn parse(text: &str, place: &str) -> Result<PolicyFile, PolicyError> 
             return Err(PolicyError(format!("{place}: rule `{}` needs a name and at least one action", rule.name)));
         }
         if rule.approvals.is_some() && rule.decision != DecisionWord::Approve {
-            return Err(PolicyError(format!("{place}: rule `{}` counts approvals and does not ask for any", rule.name)));
+            return Err(PolicyError(format!(
+                "{place}: rule `{}` counts approvals and does not ask for any",
+                rule.name
+            )));
         }
         if rule.approvals.is_some_and(|n| !(1..=10).contains(&n)) {
             return Err(PolicyError(format!("{place}: rule `{}` must ask for 1 to 10 approvals", rule.name)));

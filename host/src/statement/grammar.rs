@@ -78,7 +78,13 @@ pub(super) struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    pub(super) fn refuse(&mut self, rule: &'static str, location: i32, message: impl Into<String>, remedy: &'static str) {
+    pub(super) fn refuse(
+        &mut self,
+        rule: &'static str,
+        location: i32,
+        message: impl Into<String>,
+        remedy: &'static str,
+    ) {
         // Enough for anybody to work on; a hostile statement could break a rule at each token.
         if self.findings.len() < 50 {
             self.findings.push(Finding::new(rule, usize::try_from(location).ok(), message, remedy));
@@ -272,8 +278,15 @@ impl Walk<'_> {
     }
 
     fn insert(&mut self, insert: &pg::InsertStmt) {
-        let pg::InsertStmt { relation, cols, select_stmt, on_conflict_clause, returning_clause, with_clause, r#override: _ } =
-            insert;
+        let pg::InsertStmt {
+            relation,
+            cols,
+            select_stmt,
+            on_conflict_clause,
+            returning_clause,
+            with_clause,
+            r#override: _,
+        } = insert;
         self.class = Class::Write;
         let scoped = self.with(with_clause.as_ref());
         self.written(relation.as_ref());

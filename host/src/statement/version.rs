@@ -159,7 +159,8 @@ pub(super) fn choose(variants: &[Variant], facts: &ServerFacts) -> Result<usize,
         return Err(NoVariant::NeedsStandby);
     }
     let needed: Vec<String> = variants.iter().map(describe).collect();
-    let mut named: Vec<&str> = variants.iter().filter_map(|v| v.extension.as_ref()).map(|range| range.name.as_str()).collect();
+    let mut named: Vec<&str> =
+        variants.iter().filter_map(|v| v.extension.as_ref()).map(|range| range.name.as_str()).collect();
     named.sort_unstable();
     named.dedup();
     let installed: String = named
@@ -170,14 +171,19 @@ pub(super) fn choose(variants: &[Variant], facts: &ServerFacts) -> Result<usize,
         })
         .collect();
     let server = display_version(facts.version_num);
-    Err(NoVariant::Unsupported(format!("the server is PostgreSQL {server}{installed}; needed is {}", needed.join(", or "))))
+    Err(NoVariant::Unsupported(format!(
+        "the server is PostgreSQL {server}{installed}; needed is {}",
+        needed.join(", or ")
+    )))
 }
 
 fn choose_as(variants: &[Variant], facts: &ServerFacts, role: Role) -> Option<usize> {
     let major = facts.version_num / 10_000;
     let candidates = || {
         let fits = move |variant: &Variant| {
-            (variant.role == Role::Any || variant.role == role) && variant.min_version <= major && fits_extension(variant, facts)
+            (variant.role == Role::Any || variant.role == role)
+                && variant.min_version <= major
+                && fits_extension(variant, facts)
         };
         variants.iter().enumerate().filter(move |(_, variant)| fits(variant))
     };
@@ -237,7 +243,10 @@ mod tests {
         assert!(matches!(choose(&variants, &server(12, false, None)), Err(NoVariant::Unsupported(_))));
         let deliberate = [variant(13, 17, Role::Any, None)];
         assert!(matches!(choose(&deliberate, &server(18, false, None)), Err(NoVariant::Unsupported(_))));
-        assert_eq!(choose(&[variant(13, 0, Role::Standby, None)], &server(18, false, None)), Err(NoVariant::NeedsStandby));
+        assert_eq!(
+            choose(&[variant(13, 0, Role::Standby, None)], &server(18, false, None)),
+            Err(NoVariant::NeedsStandby)
+        );
     }
 
     #[test]
@@ -263,7 +272,10 @@ mod tests {
             vec![variant(13, 0, Role::Any, None), variant(17, 0, Role::Primary, None)],
             vec![variant(13, 17, Role::Any, None), variant(16, 18, Role::Standby, None)],
             vec![variant(0, 0, Role::Any, Some(("pgss", "1.9", "1.10"))), variant(0, 0, Role::Any, None)],
-            vec![variant(0, 0, Role::Any, Some(("pgss", "", "1.9"))), variant(0, 0, Role::Any, Some(("other", "", "")))],
+            vec![
+                variant(0, 0, Role::Any, Some(("pgss", "", "1.9"))),
+                variant(0, 0, Role::Any, Some(("other", "", ""))),
+            ],
             vec![variant(0, 0, Role::Any, Some(("pgss", "1.10", "1.9")))],
             vec![variant(0, 0, Role::Any, Some(("pgss", "1.x", "")))],
             vec![variant(0, 0, Role::Any, Some(("Pgss\n", "", "")))],

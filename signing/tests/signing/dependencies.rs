@@ -33,7 +33,20 @@ fn signing_stands_alone() {
     }
     assert!(reached.contains("ed25519-dalek"));
     for name in &reached {
-        for banned in ["wasmtime", "wasmparser", "cranelift", "postgres", "pg_query", "tokio", "rusqlite", "libsqlite3", "rustls", "openssl", "hyper", "axum"] {
+        for banned in [
+            "wasmtime",
+            "wasmparser",
+            "cranelift",
+            "postgres",
+            "pg_query",
+            "tokio",
+            "rusqlite",
+            "libsqlite3",
+            "rustls",
+            "openssl",
+            "hyper",
+            "axum",
+        ] {
             assert!(!name.starts_with(banned), "lockgate-signing reaches {name}");
         }
         assert!(*name == "lockgate-signing" || !name.starts_with("lockgate"), "lockgate-signing reaches {name}");

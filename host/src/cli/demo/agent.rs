@@ -67,7 +67,9 @@ impl Agent {
         if waits != "ClientRead" {
             return Err(differs(format!("backend {head} waits for `{waits}`, not for its client")));
         }
-        thinks("It waits for its client (ClientRead), and the client is gone. A cancel does nothing to an idle backend;");
+        thinks(
+            "It waits for its client (ClientRead), and the client is gone. A cancel does nothing to an idle backend;",
+        );
         thinks("only ending the connection rolls the transaction back. That is high risk: a person decides.");
 
         let reason = format!("crashed migrate-svc left an idle FOR UPDATE transaction blocking {WRITERS} writers");

@@ -58,8 +58,8 @@ pub(super) async fn deploy(source: &Path, stage: &Stage) -> Result<Deployment, R
     let issued = Timestamp::now();
     let expires = issued.checked_add(24.hours()).map_err(|e| differs(e.to_string()))?;
     let terms = Terms { publisher: "demo".into(), issued, expires, provenance: None };
-    let statement = Statement::new(&built.bytes, &built.described.declaration, terms)
-        .map_err(|e| differs(e.to_string()))?;
+    let statement =
+        Statement::new(&built.bytes, &built.described.declaration, terms).map_err(|e| differs(e.to_string()))?;
     let envelope = sign_envelope(&statement, &[&key]).map_err(|e| differs(e.to_string()))?;
     let beside = written.component.with_extension("wasm.dsse.json");
     fs::write(beside, envelope.to_json()).map_err(|e| io(&e))?;

@@ -208,7 +208,8 @@ impl Incident {
 pub(super) async fn connect(socket_dir: &Path, port: u16, role: &str, application: &str) -> Result<Client, Refusal> {
     let mut config = tokio_postgres::Config::new();
     config.host_path(socket_dir).port(port).user(role).dbname(DATABASE).application_name(application);
-    let (client, connection) = config.connect(NoTls).await.map_err(|e| differs(format!("{role} can't connect: {e}")))?;
+    let (client, connection) =
+        config.connect(NoTls).await.map_err(|e| differs(format!("{role} can't connect: {e}")))?;
     tokio::spawn(connection);
     Ok(client)
 }

@@ -1,5 +1,12 @@
 //! Generated from the contract; nothing here is written by hand.
-#![allow(missing_docs, unused_qualifications, clippy::all, clippy::pedantic, clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(
+    missing_docs,
+    unused_qualifications,
+    clippy::all,
+    clippy::pedantic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing
+)]
 
 wasmtime::component::bindgen!({
     path: "../packs-wit/wit",

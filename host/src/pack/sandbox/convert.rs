@@ -160,11 +160,7 @@ fn action(a: wit::Action) -> Action {
         privileges: a.privileges,
         works_on_standby: a.works_on_standby,
         idempotent: a.idempotent,
-        examples: a
-            .examples
-            .into_iter()
-            .map(|e| Example { situation: e.situation, arguments: e.arguments })
-            .collect(),
+        examples: a.examples.into_iter().map(|e| Example { situation: e.situation, arguments: e.arguments }).collect(),
     }
 }
 
@@ -177,13 +173,7 @@ fn param(p: wit::Param) -> Param {
         wit::ParamType::Identifier => ParamKind::Identifier,
         wit::ParamType::Choice(options) => ParamKind::Choice { options },
     };
-    Param {
-        name: p.name,
-        description: p.description,
-        kind,
-        required: p.required,
-        default: value_out(p.default),
-    }
+    Param { name: p.name, description: p.description, kind, required: p.required, default: value_out(p.default) }
 }
 
 fn statement(s: wit::Statement) -> Statement {

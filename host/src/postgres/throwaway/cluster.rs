@@ -225,6 +225,17 @@ impl Cluster {
         }
     }
 
+    /// Leaves the server running, and its directory in place, when this process ends. Says how to end both.
+    #[must_use]
+    pub fn leave(mut self) -> String {
+        self.root.disable_cleanup(true);
+        let stop = self.pid().map(|pid| format!("kill -INT {pid}; ")).unwrap_or_default();
+        if let Some(server) = self.server.take() {
+            server.leave();
+        }
+        format!("{stop}rm -r {}", self.root.path().display())
+    }
+
     /// Starts a stopped server and waits until it takes connections.
     ///
     /// # Errors

@@ -80,6 +80,15 @@ impl Server {
         self.child.id()
     }
 
+    /// Leaves the server running when this process ends: the watchdog is told that all is in order.
+    pub(super) fn leave(mut self) {
+        if let Some(mut watchdog) = self.watchdog.take() {
+            let _ = watchdog.write_all(b"left\n");
+        }
+        // Its end would stop the server.
+        std::mem::forget(self);
+    }
+
     /// Stops the server and waits for its end.
     pub(super) fn stop(&mut self, how: Stop) {
         if self.ended().is_none() {
