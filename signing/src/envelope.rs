@@ -81,7 +81,9 @@ pub enum EnvelopeError {
     #[error("signature {0} of the envelope is not 64 bytes as base64 of the standard alphabet with padding")]
     Signature(usize),
     /// A key id is too long, or not printable ASCII.
-    #[error("the key id of signature {0} of the envelope is longer than {MAX_KEY_ID} characters or not printable ASCII")]
+    #[error(
+        "the key id of signature {0} of the envelope is longer than {MAX_KEY_ID} characters or not printable ASCII"
+    )]
     KeyId(usize),
     /// There are too many signatures.
     #[error("the envelope has {0} signatures, and {MAX_SIGNATURES} are the most it may have")]
@@ -137,9 +139,8 @@ impl Envelope {
             if keyid.as_ref().is_some_and(|id| !fits(id)) {
                 return Err(EnvelopeError::KeyId(number));
             }
-            let signature = parse_base64(&sig)
-                .and_then(|bytes| bytes.try_into().ok())
-                .ok_or(EnvelopeError::Signature(number))?;
+            let signature =
+                parse_base64(&sig).and_then(|bytes| bytes.try_into().ok()).ok_or(EnvelopeError::Signature(number))?;
             signatures.push(EnvelopeSignature { key_id: keyid, signature });
         }
         Ok(Self { payload, signatures })

@@ -10,8 +10,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, FileType, Mode, OFlags, RawMode, RenameFlags, fchmod, fstat, linkat, openat, renameat, renameat_with,
-        unlinkat,
+        AtFlags, CWD, FileType, Mode, OFlags, RawMode, RenameFlags, fchmod, fstat, linkat, openat, renameat,
+        renameat_with, unlinkat,
     },
     io::Errno,
     process::geteuid,
@@ -335,14 +335,22 @@ mod tests {
         let path = directory.path().join("file");
         create_private(&path, b"x").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
-        for (mode, private, guarded) in
-            [(0o600, true, true), (0o400, true, true), (0o640, false, true), (0o644, false, true), (0o620, false, false), (0o602, false, false)]
-        {
+        for (mode, private, guarded) in [
+            (0o600, true, true),
+            (0o400, true, true),
+            (0o640, false, true),
+            (0o644, false, true),
+            (0o620, false, false),
+            (0o602, false, false),
+        ] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             assert_eq!(read_private(&path, 9).is_ok(), private, "{mode:o}");
             assert_eq!(read_guarded(&path, 9).is_ok(), guarded, "{mode:o}");
         }
-        assert!(matches!(check_access(&path, 0o600, geteuid().as_raw() + 1, Access::OwnerOnly), Err(FileError::Owner { .. })));
+        assert!(matches!(
+            check_access(&path, 0o600, geteuid().as_raw() + 1, Access::OwnerOnly),
+            Err(FileError::Owner { .. })
+        ));
         assert!(check_access(&path, 0o600, 0, Access::OthersMayRead).is_ok());
     }
 

@@ -19,7 +19,9 @@ pub enum JsonError {
     #[error("{0}")]
     Shape(String),
     /// It can be read, but not as the one spelling of what it says.
-    #[error("the document does not have the one accepted spelling (objects as objects, times as `2026-01-31T12:00:00Z`, nothing set to null)")]
+    #[error(
+        "the document does not have the one accepted spelling (objects as objects, times as `2026-01-31T12:00:00Z`, nothing set to null)"
+    )]
     Spelling,
 }
 

@@ -48,7 +48,9 @@ pub enum KeyError {
     #[error("the private key can't be decrypted: the passphrase is wrong or the file is damaged")]
     Decrypt,
     /// An encryption that we don't know, or whose cost would exhaust the machine.
-    #[error("the private key's encryption is not known or too costly (PBES2 with scrypt up to 256 MiB or PBKDF2 up to ten million rounds)")]
+    #[error(
+        "the private key's encryption is not known or too costly (PBES2 with scrypt up to 256 MiB or PBKDF2 up to ten million rounds)"
+    )]
     Encryption,
     /// The system has no randomness for us.
     #[error("the system gives no random bytes: {0}")]
@@ -261,7 +263,8 @@ mod tests {
         assert_eq!(key.id().to_string().parse::<KeyId>().unwrap(), key.id());
         assert_eq!(PublicKey::from_text(&key.to_pem()).unwrap(), key);
         assert_eq!(PublicKey::from_text(&key.to_base64()).unwrap(), key);
-        let signature = parse_base64("5VZDAMNgrHKQhuLMgG6CioSHfx64Xl2WF35jBuOFr7fcZYo7Y4PMTtvL5Y6ToiHkK0PLCFYpbJK6Nyhtg2J5AA==");
+        let signature =
+            parse_base64("5VZDAMNgrHKQhuLMgG6CioSHfx64Xl2WF35jBuOFr7fcZYo7Y4PMTtvL5Y6ToiHkK0PLCFYpbJK6Nyhtg2J5AA==");
         // A signature of something else.
         assert!(!key.verifies(b"", &signature.unwrap().try_into().unwrap()));
     }

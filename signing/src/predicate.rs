@@ -143,7 +143,9 @@ pub enum StatementError {
     #[error("the signed statement's publisher: {0}")]
     Publisher(NameError),
     /// The expiry is not after the issue, or too long after it.
-    #[error("the signed statement is issued at {issued} and expires at {expires}; it must expire later, by five years at most")]
+    #[error(
+        "the signed statement is issued at {issued} and expires at {expires}; it must expire later, by five years at most"
+    )]
     Validity {
         /// When it was issued.
         issued: Timestamp,
@@ -201,11 +203,7 @@ impl Statement {
         Self::checked(subject.name.clone(), digest, document.predicate)
     }
 
-    fn checked(
-        subject_name: String,
-        subject_digest: [u8; 32],
-        predicate: Predicate,
-    ) -> Result<Self, StatementError> {
+    fn checked(subject_name: String, subject_digest: [u8; 32], predicate: Predicate) -> Result<Self, StatementError> {
         let declaration = predicate.declaration();
         declaration.check()?;
         let (pack, version) = declaration.checked_name()?;
@@ -293,7 +291,8 @@ impl Provenance {
         let texts = [("source", &self.source), ("commit", &self.commit), ("builder", &self.builder)];
         for (field, text) in texts {
             let fits = |text: &String| {
-                (1..=MAX_PROVENANCE_TEXT).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+                (1..=MAX_PROVENANCE_TEXT).contains(&text.len())
+                    && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
             };
             if text.as_ref().is_some_and(|text| !fits(text)) {
                 return Err(StatementError::Provenance(field));

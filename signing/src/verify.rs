@@ -160,8 +160,9 @@ pub fn verify_files(
 ) -> Result<VerifiedComponent, VerifyError> {
     let name = component.file_name().and_then(|name| name.to_str()).ok_or(VerifyError::NoFileName)?;
     let bytes = file::read_once(component, MAX_COMPONENT_BYTES)?;
-    let envelope = file::read_once(envelope, MAX_ENVELOPE_BYTES)
-        .map_err(|error| if error.is_missing() { VerifyError::EnvelopeMissing(error) } else { VerifyError::File(error) })?;
+    let envelope = file::read_once(envelope, MAX_ENVELOPE_BYTES).map_err(|error| {
+        if error.is_missing() { VerifyError::EnvelopeMissing(error) } else { VerifyError::File(error) }
+    })?;
     verify_after(bytes, name, &envelope, trust, now, highest_seen)
 }
 
@@ -220,7 +221,8 @@ fn bounded(what: &'static str, length: usize, limit: u64) -> Result<(), VerifyEr
 /// Every listed key that made one of the signatures. A key id is somebody's hint, so each key is tried on each signature.
 fn signed_by(envelope: &Envelope, trust: &Trust) -> Vec<PublicKey> {
     let signed = envelope.signed_bytes();
-    let made_one = |key: &PublicKey| envelope.signatures().iter().any(|signature| key.verifies(&signed, signature.bytes()));
+    let made_one =
+        |key: &PublicKey| envelope.signatures().iter().any(|signature| key.verifies(&signed, signature.bytes()));
     trust.keys().iter().map(|listed| *listed.key()).filter(made_one).collect()
 }
 
@@ -274,7 +276,9 @@ impl<'a> Count<'a> {
             Some(publisher) if !good.is_empty() => {
                 Err(VerifyError::Threshold { publisher: publisher.name().to_owned(), signed: good.len(), threshold })
             }
-            publisher => Err(VerifyError::NotSigned { publisher: publisher.map(|publisher| publisher.name().to_owned()) }),
+            publisher => {
+                Err(VerifyError::NotSigned { publisher: publisher.map(|publisher| publisher.name().to_owned()) })
+            }
         }
     }
 }
@@ -312,13 +316,21 @@ fn authorise(
     if let Some(minimum) = trust.minimum(pack)
         && version < minimum
     {
-        return Err(VerifyError::BelowMinimum { pack: pack.clone(), version: version.clone(), minimum: minimum.clone() });
+        return Err(VerifyError::BelowMinimum {
+            pack: pack.clone(),
+            version: version.clone(),
+            minimum: Box::new(minimum.clone()),
+        });
     }
     if let Some(highest) = highest_seen.and_then(|seen| seen.get(pack))
         && version < highest
         && !trust.allows_rollback(pack, version)
     {
-        return Err(VerifyError::Rollback { pack: pack.clone(), version: version.clone(), highest: highest.clone() });
+        return Err(VerifyError::Rollback {
+            pack: pack.clone(),
+            version: version.clone(),
+            highest: Box::new(highest.clone()),
+        });
     }
     if let Some(class) = predicate.classes.iter().find(|class| !publisher.classes().contains(*class)) {
         return Err(VerifyError::ClassNotGranted { publisher: publisher.name().to_owned(), class: class.clone() });

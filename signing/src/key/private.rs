@@ -276,7 +276,8 @@ mod tests {
             parameters.cost_parameter = cost;
             assert!(!affordable(odd));
         }
-        let pbkdf2 = |rounds| pkcs5::pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(rounds, &[0; 16], [0; 16]).unwrap();
+        let pbkdf2 =
+            |rounds| pkcs5::pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(rounds, &[0; 16], [0; 16]).unwrap();
         assert!(affordable(pbkdf2(600_000)));
         assert!(!affordable(pbkdf2(99_000_000)));
     }

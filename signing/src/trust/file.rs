@@ -163,7 +163,8 @@ impl Reader<'_> {
     }
 
     fn digest(&self, text: &Spanned<String>) -> Result<[u8; 32], TrustFault> {
-        parse_sha256(text.get_ref()).ok_or_else(|| self.fault(&text.span(), "a SHA-256 is 64 lower-case hexadecimal digits"))
+        parse_sha256(text.get_ref())
+            .ok_or_else(|| self.fault(&text.span(), "a SHA-256 is 64 lower-case hexadecimal digits"))
     }
 
     fn label(&self, text: &Spanned<String>) -> Result<String, TrustFault> {
@@ -171,10 +172,18 @@ impl Reader<'_> {
         Ok(text.get_ref().clone())
     }
 
-    fn time(&self, key: &Spanned<String>, field: &str, time: Option<&Datetime>) -> Result<Option<Timestamp>, TrustFault> {
+    fn time(
+        &self,
+        key: &Spanned<String>,
+        field: &str,
+        time: Option<&Datetime>,
+    ) -> Result<Option<Timestamp>, TrustFault> {
         let parse = |time: &Datetime| {
             time.to_string().parse().map_err(|_| {
-                let message = format!("`{field}` of key `{}` must be a time with an offset, such as 2027-01-31T00:00:00Z", key.get_ref());
+                let message = format!(
+                    "`{field}` of key `{}` must be a time with an offset, such as 2027-01-31T00:00:00Z",
+                    key.get_ref()
+                );
                 self.fault(&key.span(), message)
             })
         };
@@ -196,7 +205,10 @@ impl Reader<'_> {
         if let (Some(start), Some(end)) = (not_before, not_after)
             && end <= start
         {
-            return Err(self.fault(&entry.name.span(), format!("key `{name}` is never valid: `not_after` is not after `not_before`")));
+            return Err(self.fault(
+                &entry.name.span(),
+                format!("key `{name}` is never valid: `not_after` is not after `not_before`"),
+            ));
         }
         Ok(TrustedKey { name, key, not_before, not_after })
     }
@@ -207,7 +219,9 @@ impl Reader<'_> {
             let key = self.key(entry)?;
             if let Some(other) = keys.iter().find(|other| other.name == key.name || other.key == key.key) {
                 let what = if other.name == key.name { "have the same name" } else { "are the same key" };
-                return Err(self.fault(&entry.name.span(), format!("key `{}` and key `{}` {what}", other.name, key.name)));
+                return Err(
+                    self.fault(&entry.name.span(), format!("key `{}` and key `{}` {what}", other.name, key.name))
+                );
             }
             if keys.len() == MAX_KEYS {
                 return Err(self.fault(&entry.name.span(), format!("there are more than {MAX_KEYS} keys")));
@@ -236,7 +250,10 @@ impl Reader<'_> {
                 .ok()
                 .filter(|threshold| (1..=keys.len()).contains(threshold))
                 .ok_or_else(|| {
-                    let message = format!("`threshold` of publisher `{name}` must be from 1 to the number of its keys, {}", keys.len());
+                    let message = format!(
+                        "`threshold` of publisher `{name}` must be from 1 to the number of its keys, {}",
+                        keys.len()
+                    );
                     self.fault(&threshold.span(), message)
                 })?,
         };
@@ -247,7 +264,9 @@ impl Reader<'_> {
         }
         let targets = match &entry.targets {
             None => vec!["*".to_owned()],
-            Some(targets) => self.patterns(targets, "targets")?.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
+            Some(targets) => {
+                self.patterns(targets, "targets")?.iter().map(|pattern| pattern.as_str().to_owned()).collect()
+            }
         };
         Ok(Publisher { name, packs, keys, threshold, classes, targets })
     }
@@ -267,7 +286,11 @@ impl Reader<'_> {
         })
     }
 
-    fn pack_version(&self, pack: &Spanned<String>, version: &Spanned<String>) -> Result<(PackName, PackVersion), TrustFault> {
+    fn pack_version(
+        &self,
+        pack: &Spanned<String>,
+        version: &Spanned<String>,
+    ) -> Result<(PackName, PackVersion), TrustFault> {
         Ok((self.value(pack)?, self.value(version)?))
     }
 }
@@ -275,7 +298,8 @@ impl Reader<'_> {
 /// A message of the TOML reader, with the known key that an unknown one most likely meant.
 fn with_closest(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
-    let near = quoted.next().filter(|_| message.starts_with("unknown field")).and_then(|unknown| closest(unknown, quoted));
+    let near =
+        quoted.next().filter(|_| message.starts_with("unknown field")).and_then(|unknown| closest(unknown, quoted));
     near.map_or_else(|| message.to_owned(), |near| format!("{message}; did you mean `{near}`?"))
 }
 
@@ -360,12 +384,17 @@ mod tests {
         let (pack, version) = ("acme-x".parse().unwrap(), "1.0.0".parse().unwrap());
         let publisher = trust.publisher("acme").unwrap();
         assert!(publisher.publishes(&pack) && !publisher.publishes(&"other".parse().unwrap()));
-        assert_eq!((publisher.threshold(), publisher.keys().len(), publisher.targets()), (2, 2, ["*".to_owned()].as_slice()));
+        assert_eq!(
+            (publisher.threshold(), publisher.keys().len(), publisher.targets()),
+            (2, 2, ["*".to_owned()].as_slice())
+        );
         assert_eq!(trust.pin(&pack, &version), Some(&[0xab; 32]));
         assert_eq!(trust.minimum(&pack).unwrap().to_string(), "0.9.0");
         assert!(trust.allows_rollback(&pack, &version) && !trust.allows_rollback(&pack, &"1.0.1".parse().unwrap()));
         assert!(trust.is_digest_revoked(&[0xef; 32]));
-        assert!(!trust.is_key_revoked(&trust.keys()[0].key().id()) && trust.is_key_revoked(&trust.keys()[1].key().id()));
+        assert!(
+            !trust.is_key_revoked(&trust.keys()[0].key().id()) && trust.is_key_revoked(&trust.keys()[1].key().id())
+        );
         let end: Timestamp = "2027-01-01T00:00:00Z".parse().unwrap();
         assert!(!trust.keys()[0].is_valid_at(end) && trust.keys()[1].is_valid_at(end));
         assert!(Trust::parse("version = 1").unwrap().keys().is_empty(), "trusting nobody is a policy");
@@ -376,14 +405,22 @@ mod tests {
         let good = good();
         let id = "cd".repeat(32);
         for (from, to, expected) in [
-            ("threshold = 2", "treshold = 2", "line 20: unknown field `treshold`, expected one of `name`, `packs`, `keys`, `threshold`, `classes`, `targets`; did you mean `threshold`?"),
+            (
+                "threshold = 2",
+                "treshold = 2",
+                "line 20: unknown field `treshold`, expected one of `name`, `packs`, `keys`, `threshold`, `classes`, `targets`; did you mean `threshold`?",
+            ),
             ("[revoked]", "[revokd]", "did you mean `revoked`?"),
             ("version = 1\n", "version = 2\n", "line 1: `version` must be 1"),
             ("version = 1\n", "", "missing field `version`"),
             ("threshold = 2", "threshold = 0", "line 20: `threshold` of publisher `acme` must be from 1"),
             ("threshold = 2", "threshold = 3", "line 20: `threshold` of publisher `acme` must be from 1"),
             ("threshold = 2", "threshold = -1", "line 20: `threshold` of publisher `acme` must be from 1"),
-            ("keys = [\"one\", \"two\"]", "keys = [\"one\", \"twoo\"]", "line 19: there is no key `twoo`; did you mean `two`?"),
+            (
+                "keys = [\"one\", \"two\"]",
+                "keys = [\"one\", \"twoo\"]",
+                "line 19: there is no key `twoo`; did you mean `two`?",
+            ),
             ("keys = [\"one\", \"two\"]", "keys = [\"one\", \"one\"]", "line 19: key `one` is listed twice"),
             ("keys = [\"one\", \"two\"]", "keys = []", "line 19: publisher `acme` has no keys"),
             ("name = \"two\"", "name = \"one\"", "line 9: key `one` and key `one` have the same name"),
@@ -405,7 +442,8 @@ mod tests {
     #[test]
     fn keys_that_prove_nothing_or_count_twice_are_refused() {
         let weak = |point: [u8; 32]| {
-            let spki = [&[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00], point.as_slice()].concat();
+            let spki =
+                [&[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00], point.as_slice()].concat();
             format!("version = 1\n[[key]]\nname = \"weak\"\npublic_key = \"{}\"\n", crate::encoding::base64(&spki))
         };
         let mut identity = [0; 32];

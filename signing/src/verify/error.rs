@@ -3,13 +3,8 @@
 use jiff::Timestamp;
 
 use crate::{
-    encoding::printable,
-    envelope::EnvelopeError,
-    file::FileError,
-    key::KeyId,
-    name::PackName,
-    predicate::StatementError,
-    version::PackVersion,
+    encoding::printable, envelope::EnvelopeError, file::FileError, key::KeyId, name::PackName,
+    predicate::StatementError, version::PackVersion,
 };
 
 /// Why a component is not accepted.
@@ -134,7 +129,7 @@ pub enum VerifyError {
         /// Its version.
         version: PackVersion,
         /// The lowest accepted.
-        minimum: PackVersion,
+        minimum: Box<PackVersion>,
     },
     /// A later version has been in use here.
     #[error("version {version} of `{pack}` is older than {highest}, which has been in use here")]
@@ -144,7 +139,7 @@ pub enum VerifyError {
         /// Its version.
         version: PackVersion,
         /// The highest in use so far.
-        highest: PackVersion,
+        highest: Box<PackVersion>,
     },
     /// A class of statements was signed that the publisher is not granted.
     #[error("it has statements of class `{class}`, which publisher `{publisher}` is not granted")]
@@ -189,19 +184,27 @@ impl VerifyError {
             Self::TooLarge { .. } => "check that this is the right file",
             Self::EnvelopeMissing(_) => "put `NAME-VERSION.wasm.dsse.json` beside the component",
             Self::Envelope(_) | Self::Statement(_) => "sign the component again with `lockgate-sign sign`",
-            Self::NotSigned { .. } => "get the component and its envelope from the publisher again, or list the key that signed it",
+            Self::NotSigned { .. } => {
+                "get the component and its envelope from the publisher again, or list the key that signed it"
+            }
             Self::Threshold { .. } => "have another of the publisher's keys sign the envelope",
-            Self::KeyNotValid { .. } => "have a key sign that is valid now, or change its `not_before` and `not_after` if you mean to",
+            Self::KeyNotValid { .. } => {
+                "have a key sign that is valid now, or change its `not_before` and `not_after` if you mean to"
+            }
             Self::NotValidNow { .. } => "get an envelope that is valid now; check the clock",
             Self::KeyRevoked { .. } => "do not use this pack; get one that is signed with another key",
             Self::DigestRevoked { .. } => "do not use this pack; get a later version",
-            Self::Name { .. } => "give the file the name that it was signed with; if it is another pack, get the right one",
+            Self::Name { .. } => {
+                "give the file the name that it was signed with; if it is another pack, get the right one"
+            }
             Self::Digest { .. } => "get the component and its envelope from the publisher again",
             Self::Pinned { .. } => "get the component that was pinned, or change the pin if you mean to",
             Self::PublisherUnknown { .. } => "add the publisher to `trust.toml` if you mean to trust it",
             Self::PackNotGranted { .. } => "add the pack's name to the publisher's `packs` if you mean to",
             Self::BelowMinimum { .. } => "use a later version, or lower the `minimum` if you mean to",
-            Self::Rollback { .. } => "use the later version, or list this one under `allow_rollback` if you mean to go back",
+            Self::Rollback { .. } => {
+                "use the later version, or list this one under `allow_rollback` if you mean to go back"
+            }
             Self::ClassNotGranted { .. } => "grant the class in `trust.toml` if you mean to",
             Self::GrantChanged => "load the pack again, so that it gets what is granted now",
         }

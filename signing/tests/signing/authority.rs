@@ -59,8 +59,19 @@ fn a_threshold_counts_keys_not_signatures() {
     assert!(Trust::parse(&keys.policy("", &again)).unwrap_err().to_string().contains("are the same key"));
 
     // A revoked key does not count, and says so.
-    assert_eq!(code(&check(COMPONENT, FILE_NAME, &both.to_json(), &keys.trust("threshold = 2", "[revoked]\nkeys = [\"two\"]"))), "revoked");
-    assert_eq!(code(&check(COMPONENT, FILE_NAME, &both.to_json(), &keys.trust("", "[revoked]\nkeys = [\"two\"]"))), "ok");
+    assert_eq!(
+        code(&check(
+            COMPONENT,
+            FILE_NAME,
+            &both.to_json(),
+            &keys.trust("threshold = 2", "[revoked]\nkeys = [\"two\"]")
+        )),
+        "revoked"
+    );
+    assert_eq!(
+        code(&check(COMPONENT, FILE_NAME, &both.to_json(), &keys.trust("", "[revoked]\nkeys = [\"two\"]"))),
+        "ok"
+    );
 }
 
 #[test]
@@ -77,7 +88,10 @@ fn publishers_publish_what_they_may() {
     assert_eq!(with("\"inv*\"", "\"post*\""), "publisher_not_trusted");
     assert_eq!(with("keys = [\"one\", \"two\"]", "keys = [\"two\"]"), "signature_invalid");
     assert_eq!(with("classes = [\"read\", \"signal\"]", "classes = [\"read\"]"), "class_not_granted");
-    assert_eq!(code(&check(COMPONENT, FILE_NAME, &envelope, &Trust::parse("version = 1").unwrap())), "signature_invalid");
+    assert_eq!(
+        code(&check(COMPONENT, FILE_NAME, &envelope, &Trust::parse("version = 1").unwrap())),
+        "signature_invalid"
+    );
 
     // A publisher can't speak in another's name.
     let mut other = terms();
@@ -92,14 +106,25 @@ fn publishers_publish_what_they_may() {
 fn names_are_the_signed_ones() {
     let keys = Keys::new();
     let envelope = sign(&statement(), &[&keys.one]).to_json();
-    for name in ["inventory-1.2.1.wasm", "inventory.wasm", "postgres-1.2.0.wasm", "", "INVENTORY-1.2.0.wasm", "../inventory-1.2.0.wasm"] {
+    for name in [
+        "inventory-1.2.1.wasm",
+        "inventory.wasm",
+        "postgres-1.2.0.wasm",
+        "",
+        "INVENTORY-1.2.0.wasm",
+        "../inventory-1.2.0.wasm",
+    ] {
         assert_eq!(code(&check(COMPONENT, name, &envelope, &keys.trust("", ""))), "component_mismatch", "{name}");
     }
     // A statement whose subject is named otherwise than its own pack and version.
     let payload = String::from_utf8(statement().to_payload()).unwrap();
     let payload = payload.replace("\"name\":\"inventory-1.2.0.wasm\"", "\"name\":\"inventory-9.9.9.wasm\"");
     let mut envelope = lockgate_signing::envelope::Envelope::parse(
-        format!("{{\"payload\":\"{}\",\"payloadType\":\"{PAYLOAD_TYPE}\",\"signatures\":[]}}", base64(payload.as_bytes())).as_bytes(),
+        format!(
+            "{{\"payload\":\"{}\",\"payloadType\":\"{PAYLOAD_TYPE}\",\"signatures\":[]}}",
+            base64(payload.as_bytes())
+        )
+        .as_bytes(),
     )
     .unwrap();
     envelope.sign(&keys.one).unwrap();
@@ -184,7 +209,8 @@ fn trust_is_asked_again_when_the_policy_has_changed() {
     let keys = Keys::new();
     let envelope = sign(&statement(), &[&keys.one]).to_json();
     let verified = check(COMPONENT, FILE_NAME, &envelope, &keys.trust("", "")).unwrap();
-    let again = |publisher: &str, rest: &str| verified.still_trusted(&keys.trust(publisher, rest), now()).map_err(|e| e.code());
+    let again =
+        |publisher: &str, rest: &str| verified.still_trusted(&keys.trust(publisher, rest), now()).map_err(|e| e.code());
     assert_eq!(again("", ""), Ok(()));
     assert_eq!(again("", "[revoked]\nkeys = [\"one\"]"), Err("revoked"));
     assert_eq!(again("", &format!("[revoked]\ndigests = [\"{}\"]", verified.digest_hex())), Err("revoked"));

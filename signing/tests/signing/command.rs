@@ -72,7 +72,14 @@ fn help_is_no_error_and_wrong_usage_is() {
         assert!(String::from_utf8(output.stdout).unwrap().contains("Usage: lockgate-sign"));
     }
     ok(lockgate_sign(at, "--version"));
-    for wrong in ["sing x", "sign", "verify x", "key generate", "key generate --out x --passphrase secret", "inspect x --print-pae --json"] {
+    for wrong in [
+        "sing x",
+        "sign",
+        "verify x",
+        "key generate",
+        "key generate --out x --passphrase secret",
+        "inspect x --print-pae --json",
+    ] {
         let output = lockgate_sign(at, wrong);
         fails(&output, 2, "usage");
         assert!(output.stdout.is_empty());
@@ -111,7 +118,10 @@ fn a_passphrase_comes_from_a_file_a_descriptor_or_the_environment() {
     let at = directory.path();
     write_mode(&at.join("pass"), b"correct horse\n", 0o600);
     ok(lockgate_sign(at, "key generate --out sealed.pem --passphrase-file pass"));
-    assert!(PrivateKeyFile::read(at.join("sealed.pem")).unwrap().is_encrypted(), "naming a passphrase means encrypting");
+    assert!(
+        PrivateKeyFile::read(at.join("sealed.pem")).unwrap().is_encrypted(),
+        "naming a passphrase means encrypting"
+    );
     ok(lockgate_sign(at, "key show sealed.pem --passphrase-file pass"));
 
     let by_descriptor = |source: &str| {
@@ -127,7 +137,9 @@ fn a_passphrase_comes_from_a_file_a_descriptor_or_the_environment() {
     fails(&by_descriptor("long"), 2, "usage");
     fails(&lockgate_sign(at, "key show sealed.pem --passphrase-fd 99"), 2, "usage");
 
-    let by_environment = |value: &str| prepared(at).args(["key", "show", "sealed.pem"]).env("LOCKGATE_SIGN_PASSPHRASE", value).output().unwrap();
+    let by_environment = |value: &str| {
+        prepared(at).args(["key", "show", "sealed.pem"]).env("LOCKGATE_SIGN_PASSPHRASE", value).output().unwrap()
+    };
     ok(by_environment("correct horse"));
     fails(&by_environment("wrong"), 2, "key_invalid");
     fails(&lockgate_sign(at, "key show sealed.pem"), 2, "passphrase_required");
@@ -144,7 +156,10 @@ fn a_signed_pack_verifies_and_says_what_it_is() {
     let at = directory.path();
     fails(&lockgate_sign(at, VERIFY), 1, "envelope_missing");
     let signed = json(lockgate_sign(at, &format!("{SIGN} --key one.pem --commit 0123abc --json")));
-    assert_eq!((&signed["signatures"], &signed["statement"]["predicate"]["provenance"]["commit"]), (&1.into(), &"0123abc".into()));
+    assert_eq!(
+        (&signed["signatures"], &signed["statement"]["predicate"]["provenance"]["commit"]),
+        (&1.into(), &"0123abc".into())
+    );
     let text = String::from_utf8(ok(lockgate_sign(at, VERIFY)).stdout).unwrap();
     for part in ["verified: inventory 1.2.0", "end_session", "list_tables", "read, signal", "0123abc", "one ("] {
         assert!(text.contains(part), "{part}: {text}");
@@ -172,7 +187,10 @@ fn a_signed_pack_verifies_and_says_what_it_is() {
 fn a_second_signer_adds_to_what_is_the_same_and_to_nothing_else() {
     let directory = workplace(2);
     let at = directory.path();
-    ok(lockgate_sign(at, &format!("{SIGN} --key one.pem --issued 2026-01-01T00:00:00Z --expires 2030-01-01T00:00:00Z --builder ci")));
+    ok(lockgate_sign(
+        at,
+        &format!("{SIGN} --key one.pem --issued 2026-01-01T00:00:00Z --expires 2030-01-01T00:00:00Z --builder ci"),
+    ));
     fails(&lockgate_sign(at, VERIFY), 1, "threshold_not_met");
     // The same key again adds nothing.
     assert_eq!(json(lockgate_sign(at, &format!("{SIGN} --key one.pem --json")))["added"], Value::Array(Vec::new()));
@@ -181,7 +199,10 @@ fn a_second_signer_adds_to_what_is_the_same_and_to_nothing_else() {
     let envelope = at.join("inventory-1.2.0.wasm.dsse.json");
     let before = fs::read(&envelope).unwrap();
     for other in ["--expires 2029-01-01T00:00:00Z", "--commit 0123", "--publisher acne"] {
-        let line = format!("{} --key two.pem {other}", SIGN.replace(" --publisher acme", if other.contains("publisher") { "" } else { " --publisher acme" }));
+        let line = format!(
+            "{} --key two.pem {other}",
+            SIGN.replace(" --publisher acme", if other.contains("publisher") { "" } else { " --publisher acme" })
+        );
         fails(&lockgate_sign(at, &line), 1, "envelope_differs");
     }
     fs::write(at.join(FILE_NAME), b"other bytes").unwrap();

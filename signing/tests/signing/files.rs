@@ -56,7 +56,12 @@ fn only_regular_files_are_read() {
         fs::rename(&aside, path).unwrap();
     }
     assert_eq!(code(&run(&installed)), "ok");
-    assert_eq!(verify_file(Path::new("/"), &Trust::open(&installed.trust).unwrap(), now(), &HighestSeen::new()).unwrap_err().code(), "file_refused");
+    assert_eq!(
+        verify_file(Path::new("/"), &Trust::open(&installed.trust).unwrap(), now(), &HighestSeen::new())
+            .unwrap_err()
+            .code(),
+        "file_refused"
+    );
 }
 
 #[test]

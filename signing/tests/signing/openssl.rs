@@ -68,7 +68,11 @@ fn we_read_openssl_s_keys() {
         write_mode(&at.join(name), &bytes, 0o600);
         assert_eq!(PrivateKey::read(at.join(name), Some(&passphrase())).unwrap().public_key(), public, "{name}");
     }
-    for other in ["genpkey -algorithm rsa -out other.pem", "genpkey -algorithm ed448 -out other.pem", "genpkey -algorithm x25519 -out other.pem"] {
+    for other in [
+        "genpkey -algorithm rsa -out other.pem",
+        "genpkey -algorithm ed448 -out other.pem",
+        "genpkey -algorithm x25519 -out other.pem",
+    ] {
         openssl(at, other);
         let bytes = fs::read(at.join("other.pem")).unwrap();
         write_mode(&at.join("other.pem"), &bytes, 0o600);

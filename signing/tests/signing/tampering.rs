@@ -50,7 +50,9 @@ fn every_flipped_bit_of_the_envelope_is_noticed() {
                 assert_eq!((result.predicate(), result.signers()), (accepted.predicate(), accepted.signers()));
             }
             Ok(_) => panic!("accepted with byte {at} changed"),
-            Err(error) => assert!(["envelope_invalid", "signature_invalid"].contains(&error.code()), "byte {at}: {error}"),
+            Err(error) => {
+                assert!(["envelope_invalid", "signature_invalid"].contains(&error.code()), "byte {at}: {error}")
+            }
         }
     }
 
@@ -132,8 +134,8 @@ fn a_bare_signature_over_the_payload_is_not_one_over_its_encoding() {
 
 /// The order of the group, little endian: adding it to a signature's scalar gives a second signature that a lax verifier takes.
 const ORDER: [u8; 32] = [
-    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0x10,
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
 #[test]
@@ -158,7 +160,10 @@ fn nothing_of_an_unsigned_payload_is_parsed() {
     let trust = keys.trust("", "");
     for payload in ["", "{", "[[[[", "{\"_type\":1}"] {
         let envelope = |signatures: &str| {
-            format!("{{\"payload\":\"{}\",\"payloadType\":\"{PAYLOAD_TYPE}\",\"signatures\":[{signatures}]}}", base64(payload.as_bytes()))
+            format!(
+                "{{\"payload\":\"{}\",\"payloadType\":\"{PAYLOAD_TYPE}\",\"signatures\":[{signatures}]}}",
+                base64(payload.as_bytes())
+            )
         };
         let unsigned = envelope("");
         assert_eq!(code(&check(COMPONENT, FILE_NAME, unsigned.as_bytes(), &trust)), "signature_invalid");
@@ -205,6 +210,7 @@ fn the_costliest_envelope_and_policy_are_bounded() {
 #[test]
 fn the_specification_s_signature_layout_is_ours() {
     // protocol.md's example, through our encoding and back through base64.
-    let pae = lockgate_signing::envelope::pae("http://example.com/HelloWorld", &parse_base64("aGVsbG8gd29ybGQ=").unwrap());
+    let pae =
+        lockgate_signing::envelope::pae("http://example.com/HelloWorld", &parse_base64("aGVsbG8gd29ybGQ=").unwrap());
     assert_eq!(pae, b"DSSEv1 29 http://example.com/HelloWorld 11 hello world");
 }

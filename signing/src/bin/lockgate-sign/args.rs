@@ -7,10 +7,15 @@ use jiff::Timestamp;
 
 /// Sign and verify lockgate packs
 #[derive(Parser)]
-#[command(name = "lockgate-sign", version, arg_required_else_help = true, after_help = "\
+#[command(
+    name = "lockgate-sign",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
 Exit status: 0 done, 1 refused, 2 wrong usage or a file that can't be used.
 A passphrase is never an argument: it comes from --passphrase-file, --passphrase-fd, the terminal,
-or last the environment variable LOCKGATE_SIGN_PASSPHRASE.")]
+or last the environment variable LOCKGATE_SIGN_PASSPHRASE."
+)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
@@ -22,7 +27,7 @@ pub enum Command {
     #[command(subcommand)]
     Key(KeyCommand),
     /// Sign a component, or add a signature to its envelope
-    Sign(Sign),
+    Sign(Box<Sign>),
     /// Add a signature that a hardware module or key service made
     AttachSignature(Attach),
     /// Verify a component and its envelope as a host would

@@ -26,7 +26,11 @@ pub fn attach(arguments: &Attach) -> Result<(), Failure> {
         }));
     }
     let done = if added { "signed by" } else { "had signed" };
-    output::text(&format!("{}\n{}", printable(&arguments.envelope.to_string_lossy()), output::row(done, &key.id().to_string())))
+    output::text(&format!(
+        "{}\n{}",
+        printable(&arguments.envelope.to_string_lossy()),
+        output::row(done, &key.id().to_string())
+    ))
 }
 
 /// Raw, as `openssl pkeyutl` writes it, or base64, as key services answer.
@@ -34,10 +38,12 @@ fn signature(bytes: &[u8]) -> Result<[u8; SIGNATURE_LENGTH], Failure> {
     if let Ok(raw) = bytes.try_into() {
         return Ok(raw);
     }
-    std::str::from_utf8(bytes).ok().and_then(|text| parse_base64(text.trim())).and_then(|raw| raw.try_into().ok()).ok_or_else(
-        || {
+    std::str::from_utf8(bytes)
+        .ok()
+        .and_then(|text| parse_base64(text.trim()))
+        .and_then(|raw| raw.try_into().ok())
+        .ok_or_else(|| {
             let help = "give what the signer wrote: 64 bytes, or the same as base64";
             Failure::refusal("signature_invalid", "the signature is neither 64 bytes nor base64 of 64 bytes", help)
-        },
-    )
+        })
 }

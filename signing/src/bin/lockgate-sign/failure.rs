@@ -96,12 +96,10 @@ impl From<EnvelopeError> for Failure {
 impl From<VerifyError> for Failure {
     fn from(error: VerifyError) -> Self {
         // A file that can't be opened says nothing about the pack; one that is a link or too large is refused.
-        let unusable = matches!(&error, VerifyError::NoFileName | VerifyError::File(FileError::Open { .. } | FileError::Io { .. }));
-        Self {
-            code: error.code(),
-            message: error.to_string(),
-            help: error.remedy().to_owned(),
-            refused: !unusable,
-        }
+        let unusable = matches!(
+            &error,
+            VerifyError::NoFileName | VerifyError::File(FileError::Open { .. } | FileError::Io { .. })
+        );
+        Self { code: error.code(), message: error.to_string(), help: error.remedy().to_owned(), refused: !unusable }
     }
 }

@@ -20,7 +20,8 @@ pub fn inspect(arguments: &Inspect) -> Result<(), Failure> {
             "signatures": hints.iter().map(|hint| json!({ "key_id_hint": hint })).collect::<Vec<_>>(),
         }));
     }
-    let hints: String = hints.iter().map(|hint| output::row("signature", &format!("key id {}", hint.unwrap_or("not given")))).collect();
+    let hints: String =
+        hints.iter().map(|hint| output::row("signature", &format!("key id {}", hint.unwrap_or("not given")))).collect();
     let hints = if hints.is_empty() { output::row("signature", "none yet") } else { hints };
     output::text(&format!(
         "NOT VERIFIED: this is what the envelope says about itself; `lockgate-sign verify` checks it.\n{}{hints}",

@@ -70,7 +70,8 @@ pub fn statement(statement: &Statement) -> String {
 
 /// One line of text output, whoever wrote the value. Action lists are ours and checked, so they may be long.
 pub fn row(name: &str, value: &str) -> String {
-    let value = if value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) { value.to_owned() } else { printable(value) };
+    let value =
+        if value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) { value.to_owned() } else { printable(value) };
     format!("  {name:<11}{value}\n")
 }
 

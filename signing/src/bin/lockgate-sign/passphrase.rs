@@ -102,7 +102,10 @@ impl Drop for Silence<'_> {
 
 fn prompt(text: &str) -> Result<Passphrase, Failure> {
     let failed = |error: io::Error| {
-        Failure::usage(format!("the terminal can't be used: {error}"), "give the passphrase by --passphrase-file or --passphrase-fd")
+        Failure::usage(
+            format!("the terminal can't be used: {error}"),
+            "give the passphrase by --passphrase-file or --passphrase-fd",
+        )
     };
     let mut terminal = File::options().read(true).write(true).open("/dev/tty").map_err(failed)?;
     let before = tcgetattr(&terminal).map_err(|errno| failed(errno.into()))?;

@@ -29,13 +29,15 @@ pub fn sign(arguments: &Sign) -> Result<(), Failure> {
             "the component is `{}` and its declaration is for `{expected}`",
             printable(&arguments.component.to_string_lossy())
         );
-        return Err(Failure::refusal("component_mismatch", message, "give the component and the declaration of one build"));
+        return Err(Failure::refusal(
+            "component_mismatch",
+            message,
+            "give the component and the declaration of one build",
+        ));
     }
     let component = read_once(&arguments.component, MAX_COMPONENT_BYTES)?;
-    let path = arguments
-        .envelope
-        .clone()
-        .unwrap_or_else(|| arguments.component.with_file_name(envelope_file_name(&expected)));
+    let path =
+        arguments.envelope.clone().unwrap_or_else(|| arguments.component.with_file_name(envelope_file_name(&expected)));
 
     let present = if arguments.replace { None } else { envelope::read_existing(&path)? };
     let statement = Statement::new(&component, &declaration, terms(arguments, present.as_ref())?)?;
@@ -44,7 +46,8 @@ pub fn sign(arguments: &Sign) -> Result<(), Failure> {
         None => (sign_envelope(&statement, &[])?, true),
         Some(present) if present.unverified_payload() == statement.to_payload() => (present, false),
         Some(_) => {
-            let message = format!("`{}` says something else than what would be signed now", printable(&path.to_string_lossy()));
+            let message =
+                format!("`{}` says something else than what would be signed now", printable(&path.to_string_lossy()));
             let help = "compare with `lockgate-sign inspect`; sign with the same times, publisher and provenance, or start anew with --replace";
             return Err(Failure::refusal("envelope_differs", message, help));
         }

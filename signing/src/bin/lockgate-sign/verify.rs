@@ -49,8 +49,11 @@ fn signers(verified: &VerifiedComponent) -> Vec<serde_json::Value> {
 }
 
 fn described(verified: &VerifiedComponent) -> String {
-    let signers: String =
-        verified.signers().iter().map(|signer| output::row("signed by", &format!("{} ({})", signer.name, signer.key_id))).collect();
+    let signers: String = verified
+        .signers()
+        .iter()
+        .map(|signer| output::row("signed by", &format!("{} ({})", signer.name, signer.key_id)))
+        .collect();
     format!(
         "verified: {} {}\n{}{signers}{}",
         verified.pack(),
