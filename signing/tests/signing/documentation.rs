@@ -37,9 +37,25 @@ fn the_page_has_every_code() {
         .collect();
     assert_eq!(made, documented, "the page names codes that nothing returns");
     for code in [
-        "envelope_missing", "envelope_invalid", "signature_invalid", "threshold_not_met", "not_valid_now", "revoked",
-        "component_mismatch", "publisher_not_trusted", "class_not_granted", "rollback", "file_too_large", "file_refused",
-        "trust_invalid", "declaration_invalid", "envelope_differs", "key_invalid", "passphrase_required", "usage", "io",
+        "envelope_missing",
+        "envelope_invalid",
+        "signature_invalid",
+        "threshold_not_met",
+        "not_valid_now",
+        "revoked",
+        "component_mismatch",
+        "publisher_not_trusted",
+        "class_not_granted",
+        "rollback",
+        "file_too_large",
+        "file_refused",
+        "trust_invalid",
+        "declaration_invalid",
+        "envelope_differs",
+        "key_invalid",
+        "passphrase_required",
+        "usage",
+        "io",
     ] {
         assert!(documented.contains(code), "{code}");
     }
