@@ -105,10 +105,7 @@ fn distance(left: &str, right: &str) -> usize {
     for (i, a) in left.chars().enumerate() {
         let mut diagonal = i;
         let mut previous = i + 1;
-        let (first, rest) = match row.split_first_mut() {
-            Some(parts) => parts,
-            None => return usize::MAX,
-        };
+        let Some((first, rest)) = row.split_first_mut() else { return usize::MAX };
         *first = previous;
         for (cell, b) in rest.iter_mut().zip(right.chars()) {
             let substituted = diagonal + usize::from(a != b);

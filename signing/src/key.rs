@@ -1,5 +1,5 @@
 //! Ed25519 keys, and nothing else: there is no algorithm to negotiate. Public keys are SubjectPublicKeyInfo (RFC 8410) as
-//! PEM or base64; private keys are in [`private`].
+//! PEM or base64; private keys are PKCS#8 as PEM.
 
 mod private;
 

@@ -319,14 +319,18 @@ fn authorise(
         return Err(VerifyError::BelowMinimum {
             pack: pack.clone(),
             version: version.clone(),
-            minimum: minimum.clone(),
+            minimum: Box::new(minimum.clone()),
         });
     }
     if let Some(highest) = highest_seen.and_then(|seen| seen.get(pack))
         && version < highest
         && !trust.allows_rollback(pack, version)
     {
-        return Err(VerifyError::Rollback { pack: pack.clone(), version: version.clone(), highest: highest.clone() });
+        return Err(VerifyError::Rollback {
+            pack: pack.clone(),
+            version: version.clone(),
+            highest: Box::new(highest.clone()),
+        });
     }
     if let Some(class) = predicate.classes.iter().find(|class| !publisher.classes().contains(*class)) {
         return Err(VerifyError::ClassNotGranted { publisher: publisher.name().to_owned(), class: class.clone() });

@@ -6,9 +6,9 @@ use std::{collections::BTreeSet, process::ExitCode, sync::Arc};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
-use super::terminal::{self, say, say_json};
+use super::terminal::{self, say};
 use crate::{
-    approval::render,
+    approval::{digest, render},
     config::Config,
     error::{Code, Refusal},
     gate::decide,
@@ -60,7 +60,7 @@ pub(super) async fn run(command: ApprovalsCommand, config: &Config) -> Result<Ex
         ApprovalsCommand::List { all, json } => list(&*store, all, json)?,
         ApprovalsCommand::Show { id, json } => {
             let approval = get(&*store, &id)?;
-            if json { say_json(&approval) } else { say(&shown(&approval)) }
+            say(&if json { render::to_json(&approval, Timestamp::now()) } else { shown(&approval) });
         }
         ApprovalsCommand::Approve(args) => return decide_on(&state, args, Decision::Approve).await,
         ApprovalsCommand::Deny(args) => return decide_on(&state, args, Decision::Deny).await,
@@ -76,7 +76,7 @@ fn list(store: &dyn Store, all: bool, json: bool) -> Result<(), Refusal> {
         found.retain(|approval| !approval.state_at(now).is_terminal());
     }
     if json {
-        found.iter().for_each(say_json);
+        found.iter().for_each(|approval| say(&render::to_json(approval, now)));
     } else if found.is_empty() {
         say("nothing waits for a decision");
     } else {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::{
+    approval,
     audit::{Entry, Record},
     error::{Code, Refusal},
     store::{Approval, Store, Vote},
@@ -32,7 +33,7 @@ pub async fn decide(record: &Record, store: Arc<dyn Store>, vote: Vote) -> Resul
         )
         .await?;
     let (cast, on) = (vote.clone(), store);
-    let counted = tokio::task::spawn_blocking(move || on.vote(&cast))
+    let counted = tokio::task::spawn_blocking(move || approval::vote(&*on, &cast))
         .await
         .map_err(|e| Refusal::new(Code::StoreUnavailable, e.to_string()))?;
     match counted {

@@ -129,7 +129,7 @@ pub enum VerifyError {
         /// Its version.
         version: PackVersion,
         /// The lowest accepted.
-        minimum: PackVersion,
+        minimum: Box<PackVersion>,
     },
     /// A later version has been in use here.
     #[error("version {version} of `{pack}` is older than {highest}, which has been in use here")]
@@ -139,7 +139,7 @@ pub enum VerifyError {
         /// Its version.
         version: PackVersion,
         /// The highest in use so far.
-        highest: PackVersion,
+        highest: Box<PackVersion>,
     },
     /// A class of statements was signed that the publisher is not granted.
     #[error("it has statements of class `{class}`, which publisher `{publisher}` is not granted")]

@@ -5,6 +5,7 @@
 mod authority;
 mod command;
 mod dependencies;
+mod documentation;
 mod files;
 mod fixture;
 mod openssl;

@@ -51,7 +51,8 @@ fn every_flipped_bit_of_the_envelope_is_noticed() {
             }
             Ok(_) => panic!("accepted with byte {at} changed"),
             Err(error) => {
-                assert!(["envelope_invalid", "signature_invalid"].contains(&error.code()), "byte {at}: {error}")
+                let expected = ["envelope_invalid", "signature_invalid"].contains(&error.code());
+                assert!(expected, "byte {at}: {error}");
             }
         }
     }
@@ -208,8 +209,8 @@ fn the_costliest_envelope_and_policy_are_bounded() {
 }
 
 #[test]
-fn the_specification_s_signature_layout_is_ours() {
-    // protocol.md's example, through our encoding and back through base64.
+fn the_encoding_is_that_of_the_dsse_specification() {
+    // The example of protocol.md.
     let pae =
         lockgate_signing::envelope::pae("http://example.com/HelloWorld", &parse_base64("aGVsbG8gd29ybGQ=").unwrap());
     assert_eq!(pae, b"DSSEv1 29 http://example.com/HelloWorld 11 hello world");

@@ -27,7 +27,7 @@ pub enum Command {
     #[command(subcommand)]
     Key(KeyCommand),
     /// Sign a component, or add a signature to its envelope
-    Sign(Sign),
+    Sign(Box<Sign>),
     /// Add a signature that a hardware module or key service made
     AttachSignature(Attach),
     /// Verify a component and its envelope as a host would

@@ -31,6 +31,7 @@ impl Failure {
     pub fn arguments(error: &clap::Error) -> Self {
         let text = error.to_string();
         let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+        let text = text.strip_suffix("For more information, try '--help'.").unwrap_or(text).trim_end();
         if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             return Self::usage(format!("a command is missing\n\n{text}"), "name one of the commands above");
         }

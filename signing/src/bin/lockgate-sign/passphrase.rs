@@ -96,7 +96,7 @@ struct Silence<'a>(&'a File, Termios);
 
 impl Drop for Silence<'_> {
     fn drop(&mut self) {
-        let _ = tcsetattr(self.0, OptionalActions::Flush, &self.1);
+        let _ = tcsetattr(self.0, OptionalActions::Drain, &self.1);
     }
 }
 
@@ -111,10 +111,11 @@ fn prompt(text: &str) -> Result<Passphrase, Failure> {
     let before = tcgetattr(&terminal).map_err(|errno| failed(errno.into()))?;
     let mut silent = before.clone();
     silent.local_modes.remove(LocalModes::ECHO);
-    terminal.write_all(text.as_bytes()).map_err(failed)?;
     let passphrase = {
+        // Silent before anybody is asked: what is typed after the prompt is neither shown nor thrown away.
         tcsetattr(&terminal, OptionalActions::Flush, &silent).map_err(|errno| failed(errno.into()))?;
         let _silence = Silence(&terminal, before);
+        (&terminal).write_all(text.as_bytes()).map_err(failed)?;
         read_line(&terminal)
     };
     terminal.write_all(b"\n").map_err(failed)?;
