@@ -4,13 +4,15 @@
 
 mod table;
 pub mod text;
-
-use std::time::Duration;
+mod time;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use self::text::{Plain, clip, plain, width, wrap};
+use self::{
+    text::{Plain, clip, plain, width, wrap},
+    time::{absolute, duration, relative, span},
+};
 use super::digest;
 use crate::{
     store::{Approval, Decision, State},
@@ -376,32 +378,6 @@ fn limit(approval: &Approval, now: Timestamp) -> Option<Timestamp> {
         State::Pending => Some(approval.decide_by),
         State::Approved => approval.execute_by,
         _ => None,
-    }
-}
-
-fn absolute(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
-}
-
-fn relative(at: Timestamp, now: Timestamp) -> String {
-    if at > now { format!("in {}", span(at, now)) } else { format!("{} ago", span(at, now)) }
-}
-
-fn span(one: Timestamp, other: Timestamp) -> String {
-    duration(one.duration_since(other).unsigned_abs())
-}
-
-// The two largest units; rounded down, so that nobody is promised time that is not there.
-fn duration(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min"),
-        (0, _, 0) => format!("{hours} h"),
-        (0, ..) => format!("{hours} h {minutes} min"),
-        (_, 0, _) => format!("{days} d"),
-        _ => format!("{days} d {hours} h"),
     }
 }
 

@@ -167,15 +167,6 @@ fn json_says_what_is_so_now_and_is_safe_to_show() {
     assert_eq!(json["request"]["reason"], "a\u{202e}b\u{9b}2J");
 }
 
-#[test]
-fn time_left_is_never_rounded_up() {
-    for (seconds, text) in
-        [(0, "0 s"), (59, "59 s"), (119, "1 min"), (3_599, "59 min"), (7_199, "1 h 59 min"), (90_000, "1 d 1 h")]
-    {
-        assert_eq!(duration(Duration::from_secs(seconds)), text);
-    }
-}
-
 fn any_text() -> impl Strategy<Value = String> {
     prop::collection::vec(any::<char>(), 0..60).prop_map(String::from_iter)
 }
