@@ -276,24 +276,12 @@ fn asker(page: &mut Page, approval: &Approval) {
     page.heading("Who asks", "");
     let (agent, door) = (page.name(&requester.agent), page.name(&requester.door));
     page.fact("agent", &format!("{agent}, over {door}"));
-    let mut behind: Vec<String> = Vec::new();
-    for name in [&requester.person, &requester.os_user].into_iter().flatten() {
-        let name = page.name(name);
-        if !behind.contains(&name) {
-            behind.push(name);
-        }
-    }
-    page.fact(
-        "for",
-        &match (&requester.person, behind.as_slice()) {
-            (_, []) => "nobody is named behind this agent, so it takes two people".to_owned(),
-            (None, names) => format!("whoever runs it as {}, and may not approve this", names.join(", ")),
-            (Some(_), [person, account]) => {
-                format!("{person}, running it as {account}; neither may approve this")
-            }
-            (Some(_), names) => format!("{}, who may not approve this", names.join(", ")),
-        },
-    );
+    let behind = match (requester.behind().map(|name| page.name(name)), &requester.person) {
+        (None, _) => "nobody is named behind this agent, so it takes two people".to_owned(),
+        (Some(person), Some(_)) => format!("{person}, who may not approve this"),
+        (Some(account), None) => format!("whoever runs it as {account}, and may not approve this"),
+    };
+    page.fact("for", &behind);
     page.out.push_str("  reason, in the agent's own words:\n");
     page.quote(&approval.request.reason);
 }

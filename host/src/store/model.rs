@@ -92,19 +92,21 @@ impl Requester {
 
     /// Whether a person of this name is behind the request, as far as anyone can tell.
     ///
-    /// The agent's own name is, the person that the operator's configuration names, and the operating system's user that the
-    /// agent runs as: whoever started it, whatever it says of itself.
+    /// The agent's own name always is. Where the operator's configuration names no person, so is the operating system's
+    /// user that the agent runs as: the likeliest person to have started it. A named person is who it is: the operator may
+    /// well run agents of many people under one account, also under the approver's own.
     #[must_use]
     pub fn is_behind(&self, person: &str) -> bool {
         let key = person_key(person);
         let is = |name: &str| person_key(name) == key;
-        is(&self.agent) || self.person.as_deref().is_some_and(is) || self.os_user.as_deref().is_some_and(is)
+        is(&self.agent) || self.behind().is_some_and(is)
     }
 
-    /// Whether anything tells who is behind the agent. If nothing does, no single approver can be shown to be somebody else.
+    /// The person behind the agent, as far as anyone can tell: the named one, or else the user that the agent runs as. If
+    /// neither is known, no single approver can be shown to be somebody else.
     #[must_use]
-    pub fn is_resolved(&self) -> bool {
-        [&self.person, &self.os_user].into_iter().flatten().any(|name| !name.trim().is_empty())
+    pub fn behind(&self) -> Option<&str> {
+        [&self.person, &self.os_user].into_iter().flatten().map(|name| name.trim()).find(|name| !name.is_empty())
     }
 }
 
@@ -359,14 +361,15 @@ mod tests {
         let known = requester(Some("Ada"), Some("deploy"));
         assert!(known.is_behind(" ADA "));
         assert!(known.is_behind("Pager-Bot"));
-        assert!(known.is_behind("deploy"), "naming another person does not hide who started it");
+        assert!(!known.is_behind("deploy"), "a named person is who it is, not the account it runs under");
         assert!(!known.is_behind("grace"));
         let unknown = requester(None, Some("ada"));
         assert!(unknown.is_behind("Ada"));
         assert!(!unknown.is_behind("grace"));
         assert!(!requester(None, None).is_behind("grace"));
-        assert!(known.is_resolved() && unknown.is_resolved());
-        assert!(!requester(None, None).is_resolved() && !requester(Some(" "), None).is_resolved());
+        assert_eq!((known.behind(), unknown.behind()), (Some("Ada"), Some("ada")));
+        assert_eq!((requester(None, None).behind(), requester(Some(" "), Some("")).behind()), (None, None));
+        assert!(requester(Some(" "), Some("ada")).is_behind("ada"), "a blank name names nobody");
     }
 
     #[test]

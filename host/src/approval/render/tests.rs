@@ -95,9 +95,6 @@ fn states_and_people_are_told_apart() {
     assert!(page(|a| a.decide_by = at(90)).contains(": expired\n"));
     assert!(page(|a| a.request.requester.person = None).contains("nobody is named behind this agent"));
     assert!(
-        page(|a| a.request.requester.os_user = Some("deploy".into())).contains("ada, running it as deploy; neither")
-    );
-    assert!(
         page(|a| a.request.requester =
             Requester { person: None, os_user: Some("ada".into()), ..a.request.requester.clone() })
         .contains("whoever runs it as ada")
