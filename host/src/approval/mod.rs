@@ -27,7 +27,7 @@ const NEEDED_IF_UNRESOLVED: u32 = 2;
 /// # Errors
 /// As [`Store::create`].
 pub fn request(store: &dyn Store, mut request: Request, now: Timestamp) -> Result<Creation, TransitionError> {
-    if !request.requester.is_resolved() {
+    if request.requester.behind().is_none() {
         request.needed = request.needed.max(NEEDED_IF_UNRESOLVED);
     }
     let nonce = random_bytes()?;

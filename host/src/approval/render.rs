@@ -4,13 +4,15 @@
 
 mod table;
 pub mod text;
-
-use std::time::Duration;
+mod time;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use self::text::{Plain, clip, plain, width, wrap};
+use self::{
+    text::{Plain, clip, plain, width, wrap},
+    time::{absolute, duration, relative, span},
+};
 use super::digest;
 use crate::{
     store::{Approval, Decision, State},
@@ -274,24 +276,12 @@ fn asker(page: &mut Page, approval: &Approval) {
     page.heading("Who asks", "");
     let (agent, door) = (page.name(&requester.agent), page.name(&requester.door));
     page.fact("agent", &format!("{agent}, over {door}"));
-    let mut behind: Vec<String> = Vec::new();
-    for name in [&requester.person, &requester.os_user].into_iter().flatten() {
-        let name = page.name(name);
-        if !behind.contains(&name) {
-            behind.push(name);
-        }
-    }
-    page.fact(
-        "for",
-        &match (&requester.person, behind.as_slice()) {
-            (_, []) => "nobody is named behind this agent, so it takes two people".to_owned(),
-            (None, names) => format!("whoever runs it as {}, and may not approve this", names.join(", ")),
-            (Some(_), [person, account]) => {
-                format!("{person}, running it as {account}; neither may approve this")
-            }
-            (Some(_), names) => format!("{}, who may not approve this", names.join(", ")),
-        },
-    );
+    let behind = match (requester.behind().map(|name| page.name(name)), &requester.person) {
+        (None, _) => "nobody is named behind this agent, so it takes two people".to_owned(),
+        (Some(person), Some(_)) => format!("{person}, who may not approve this"),
+        (Some(account), None) => format!("whoever runs it as {account}, and may not approve this"),
+    };
+    page.fact("for", &behind);
     page.out.push_str("  reason, in the agent's own words:\n");
     page.quote(&approval.request.reason);
 }
@@ -376,32 +366,6 @@ fn limit(approval: &Approval, now: Timestamp) -> Option<Timestamp> {
         State::Pending => Some(approval.decide_by),
         State::Approved => approval.execute_by,
         _ => None,
-    }
-}
-
-fn absolute(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
-}
-
-fn relative(at: Timestamp, now: Timestamp) -> String {
-    if at > now { format!("in {}", span(at, now)) } else { format!("{} ago", span(at, now)) }
-}
-
-fn span(one: Timestamp, other: Timestamp) -> String {
-    duration(one.duration_since(other).unsigned_abs())
-}
-
-// The two largest units; rounded down, so that nobody is promised time that is not there.
-fn duration(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min"),
-        (0, _, 0) => format!("{hours} h"),
-        (0, ..) => format!("{hours} h {minutes} min"),
-        (_, 0, _) => format!("{days} d"),
-        _ => format!("{days} d {hours} h"),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::model::State;
+use super::state::State;
 use crate::error::{Code, Refusal};
 
 /// The store can't be used, or what it holds can't be read.

@@ -11,6 +11,7 @@ mod model;
 mod packs;
 mod pin;
 pub mod sqlite;
+mod state;
 
 use jiff::Timestamp;
 
@@ -19,11 +20,12 @@ pub use self::{
     id::{random_bytes, random_id},
     model::{
         Approval, CastVote, ConsumedApproval, Creation, DECIDE_WITHIN, Decision, EXECUTE_WITHIN, Filter, NewApproval,
-        Request, RequestDigest, RequestDigestError, Requester, State, Terminal, Vote, person_key,
+        Request, RequestDigest, RequestDigestError, Requester, Terminal, Vote, person_key,
     },
     packs::{PackChange, PackFloor, PackVersion, Remembered},
     pin::Pin,
     sqlite::SqliteStore,
+    state::State,
 };
 
 /// How many requests one agent may have pending: more than people can weigh is a way to wear them down.
@@ -176,6 +178,8 @@ pub trait Store: Send + Sync {
 
 #[cfg(test)]
 mod process_tests;
+#[cfg(test)]
+mod property_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

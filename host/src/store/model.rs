@@ -6,92 +6,13 @@ use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::pin::Pin;
+use super::{pin::Pin, state::State};
 
 /// How long a person has to decide, unless policy says otherwise: an incident's own time scale.
 pub const DECIDE_WITHIN: Duration = Duration::from_secs(60 * 60);
 
 /// How long an approval may be used after it was given, unless policy says otherwise: what the approver saw ages.
 pub const EXECUTE_WITHIN: Duration = Duration::from_secs(15 * 60);
-
-macro_rules! states {
-    ($($(#[doc = $doc:literal])+ $name:ident => $text:literal,)+) => {
-        /// What has become of a request for approval.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        pub enum State {
-            $($(#[doc = $doc])+ $name,)+
-        }
-
-        impl State {
-            /// Every state.
-            pub const ALL: &'static [State] = &[$(State::$name,)+];
-
-            /// The stable text of the state.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(State::$name => $text,)+ }
-            }
-        }
-    };
-}
-
-states! {
-    /// Waits for people.
-    Pending => "pending",
-    /// Enough people said yes; nothing has run.
-    Approved => "approved",
-    /// An instance has claimed it, durably, and may be executing.
-    Consumed => "consumed",
-    /// Executed.
-    Succeeded => "succeeded",
-    /// Executed, and failed.
-    Failed => "failed",
-    /// Whether it took effect is not known; never retried by itself.
-    Unknown => "unknown",
-    /// A person said no.
-    Denied => "denied",
-    /// Nobody decided in time, or it was not used in time.
-    Expired => "expired",
-    /// Its requester took it back.
-    Withdrawn => "withdrawn",
-    /// What it rested on is no longer so, or a newer request for the same call took its place.
-    Superseded => "superseded",
-}
-
-impl State {
-    /// Whether nothing can follow.
-    #[must_use]
-    pub fn is_terminal(self) -> bool {
-        !matches!(self, Self::Pending | Self::Approved | Self::Consumed)
-    }
-
-    /// Whether `next` may follow this state. The store's schema has the same list as a trigger.
-    #[must_use]
-    pub fn may_become(self, next: Self) -> bool {
-        use State::{Approved, Consumed, Denied, Expired, Failed, Pending, Succeeded, Superseded, Unknown, Withdrawn};
-        match self {
-            Pending => matches!(next, Approved | Denied | Expired | Withdrawn | Superseded),
-            Approved => matches!(next, Consumed | Denied | Expired | Withdrawn | Superseded),
-            Consumed => matches!(next, Succeeded | Failed | Unknown),
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for State {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL.iter().copied().find(|state| state.as_str() == text).ok_or(())
-    }
-}
 
 /// The SHA-256 that binds a decision to everything it was made on. Written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -171,19 +92,21 @@ impl Requester {
 
     /// Whether a person of this name is behind the request, as far as anyone can tell.
     ///
-    /// The agent's own name is, the person that the operator's configuration names, and the operating system's user that the
-    /// agent runs as: whoever started it, whatever it says of itself.
+    /// The agent's own name always is. Where the operator's configuration names no person, so is the operating system's
+    /// user that the agent runs as: the likeliest person to have started it. A named person is who it is: the operator may
+    /// well run agents of many people under one account, also under the approver's own.
     #[must_use]
     pub fn is_behind(&self, person: &str) -> bool {
         let key = person_key(person);
         let is = |name: &str| person_key(name) == key;
-        is(&self.agent) || self.person.as_deref().is_some_and(is) || self.os_user.as_deref().is_some_and(is)
+        is(&self.agent) || self.behind().is_some_and(is)
     }
 
-    /// Whether anything tells who is behind the agent. If nothing does, no single approver can be shown to be somebody else.
+    /// The person behind the agent, as far as anyone can tell: the named one, or else the user that the agent runs as. If
+    /// neither is known, no single approver can be shown to be somebody else.
     #[must_use]
-    pub fn is_resolved(&self) -> bool {
-        [&self.person, &self.os_user].into_iter().flatten().any(|name| !name.trim().is_empty())
+    pub fn behind(&self) -> Option<&str> {
+        [&self.person, &self.os_user].into_iter().flatten().map(|name| name.trim()).find(|name| !name.is_empty())
     }
 }
 
@@ -438,24 +361,15 @@ mod tests {
         let known = requester(Some("Ada"), Some("deploy"));
         assert!(known.is_behind(" ADA "));
         assert!(known.is_behind("Pager-Bot"));
-        assert!(known.is_behind("deploy"), "naming another person does not hide who started it");
+        assert!(!known.is_behind("deploy"), "a named person is who it is, not the account it runs under");
         assert!(!known.is_behind("grace"));
         let unknown = requester(None, Some("ada"));
         assert!(unknown.is_behind("Ada"));
         assert!(!unknown.is_behind("grace"));
         assert!(!requester(None, None).is_behind("grace"));
-        assert!(known.is_resolved() && unknown.is_resolved());
-        assert!(!requester(None, None).is_resolved() && !requester(Some(" "), None).is_resolved());
-    }
-
-    #[test]
-    fn a_terminal_state_becomes_nothing() {
-        for state in State::ALL {
-            let successors = State::ALL.iter().filter(|next| state.may_become(**next)).count();
-            assert_eq!(state.is_terminal(), successors == 0, "{state}");
-            assert!(!state.may_become(*state), "{state}");
-            assert_eq!(state.as_str().parse(), Ok(*state));
-        }
+        assert_eq!((known.behind(), unknown.behind()), (Some("Ada"), Some("ada")));
+        assert_eq!((requester(None, None).behind(), requester(Some(" "), Some("")).behind()), (None, None));
+        assert!(requester(Some(" "), Some("ada")).is_behind("ada"), "a blank name names nobody");
     }
 
     #[test]

@@ -44,10 +44,6 @@ fn say(text: &str) {
     println!("{MARK}{text}");
 }
 
-fn approvals(store: &dyn Store, count: usize) -> Vec<Approval> {
-    (0..count).map(|_| store.vote(&approve(&pending(store, |_| ()), "grace", 1)).unwrap()).collect()
-}
-
 /// Not a test of its own: the process that is killed. Does nothing unless it was started by the test below.
 #[test]
 fn child_that_dies_between_consuming_and_finishing() {
@@ -66,7 +62,7 @@ fn child_that_dies_between_consuming_and_finishing() {
 #[test]
 fn what_a_killed_process_was_executing_is_unknown() {
     let (state, store) = store();
-    let approval = approvals(&store, 1).remove(0);
+    let approval = approved(&store);
     let mut child = start("child_that_dies_between_consuming_and_finishing", state.path());
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let id = hear(&mut out).expect("the child consumes it");
@@ -122,7 +118,7 @@ fn child_that_races() {
 #[test]
 fn of_many_threads_in_two_processes_one_consumes() {
     let (state, store) = store();
-    let approved = approvals(&store, 12);
+    let approved: Vec<Approval> = (0..12).map(|_| approved(&store)).collect();
     let mut children = [start("child_that_races", state.path()), start("child_that_races", state.path())];
     let mut outs: Vec<_> = children.iter_mut().map(|child| BufReader::new(child.stdout.take().unwrap())).collect();
     for out in &mut outs {
@@ -145,4 +141,40 @@ fn of_many_threads_in_two_processes_one_consumes() {
     }
     assert_eq!(claims.len(), approved.len());
     assert!(claims.values().all(|count| *count == 1), "{claims:?}");
+}
+
+/// Not a test of its own: one of the processes that open new files at once.
+#[test]
+fn child_that_opens() {
+    let Some(state) = std::env::var_os(STATE).map(PathBuf::from) else { return };
+    say("ready");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    for n in 0..ROUNDS {
+        let store = SqliteStore::open(&state.join(format!("{n}/lockgate.db"))).unwrap();
+        store.set_meta(&std::process::id().to_string(), "here").unwrap();
+    }
+    say("done");
+}
+
+const ROUNDS: usize = 8;
+
+#[test]
+fn processes_that_make_the_same_new_file_share_it() {
+    let state = state_directory();
+    let mut children: Vec<Child> = (0..4).map(|_| start("child_that_opens", state.path())).collect();
+    let mut outs: Vec<_> = children.iter_mut().map(|child| BufReader::new(child.stdout.take().unwrap())).collect();
+    outs.iter_mut().for_each(|out| assert_eq!(hear(out).as_deref(), Some("ready")));
+    for child in &mut children {
+        child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    }
+    outs.iter_mut().for_each(|out| assert_eq!(hear(out).as_deref(), Some("done")));
+    for n in 0..ROUNDS {
+        let store = SqliteStore::open(&state.path().join(format!("{n}/lockgate.db"))).unwrap();
+        for child in &children {
+            assert_eq!(store.meta(&child.id().to_string()).unwrap().as_deref(), Some("here"));
+        }
+    }
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
 }

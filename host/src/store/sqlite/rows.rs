@@ -21,6 +21,9 @@ const SELECT: &str = "SELECT a.*, (
                             ORDER BY voted_at, person_key)
     FROM votes WHERE approval = a.id) AS votes FROM approvals a";
 
+/// What people looked at a month ago is no ground for acting; and times stay far from where they overflow.
+const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 pub(super) fn micros(time: Timestamp) -> i64 {
     time.as_microsecond()
 }
@@ -80,6 +83,9 @@ pub(super) fn insert(tx: &Connection, new: &NewApproval, now: Timestamp) -> Resu
     }
     if request.decide_within.is_zero() || request.execute_within.is_zero() || request.needed == 0 {
         return Err(StoreError::Invalid("it gives nobody a chance to decide or to execute".to_owned()));
+    }
+    if request.decide_within.max(request.execute_within) > LONGEST_WAIT {
+        return Err(StoreError::Invalid("it gives more than thirty days to decide or to execute".to_owned()));
     }
     let arguments = canonical_object(&request.arguments);
     let pins = to_json(&request.pins)?;
