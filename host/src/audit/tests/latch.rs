@@ -1,6 +1,9 @@
 //! The disk refuses.
 
-use std::{os::unix::fs::symlink, process::Command};
+use std::{
+    os::unix::fs::symlink,
+    process::{Command, Stdio},
+};
 
 use super::*;
 
@@ -88,6 +91,7 @@ fn a_full_disk_latches_and_leaves_whole_lines() {
         .args(["-c", "trap '' XFSZ; ulimit -f 32; exec \"$0\" --exact audit::tests::latch::child_with_little_room"])
         .arg(std::env::current_exe().unwrap())
         .env("LOCKGATE_TEST_FULL_RECORD", dir.path())
+        .stdout(Stdio::null())
         .status()
         .unwrap();
     assert!(status.success());
@@ -96,8 +100,8 @@ fn a_full_disk_latches_and_leaves_whole_lines() {
     assert_eq!((report.intact, report.verified, report.torn_bytes), (true, acknowledged, 0), "{report}");
 }
 
-#[test]
-fn a_checkpoint_that_can_not_be_exported_degrades_and_no_more() {
+#[tokio::test]
+async fn a_checkpoint_that_can_not_be_exported_degrades_and_no_more() {
     let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (good, bad) = (outside.path().join("good"), outside.path().join("bad"));
     symlink("/dev/full", &bad).unwrap();
@@ -106,10 +110,14 @@ fn a_checkpoint_that_can_not_be_exported_degrades_and_no_more() {
     record.append_blocking(entry(2)).unwrap();
     record.append_blocking(entry(3)).unwrap();
     assert!(matches!(record.health(), Health::Degraded { reason } if reason.contains("bad")));
-    fs::remove_file(bad).unwrap();
+    // A checkpoint without new lines must not hide it.
     record.append_blocking(entry(4)).unwrap();
+    record.checkpoint().await.unwrap();
+    assert!(matches!(record.health(), Health::Degraded { .. }));
+    fs::remove_file(&bad).unwrap();
     record.close_blocking().unwrap();
     assert_eq!(record.health(), Health::Ok);
+    assert!(verify(dir.path(), &public_key(), Some(&fs::read_to_string(bad).unwrap())).unwrap().intact);
     let kept = fs::read_to_string(good).unwrap();
     let report = verify(dir.path(), &public_key(), Some(&kept)).unwrap();
     assert!(report.intact && report.external == Some(4), "{report}");
