@@ -21,16 +21,20 @@ fn a_hint_that_is_wrong_or_gone_changes_nothing() {
     let hint = fs::read_to_string(&path).unwrap();
     let shifted = hint.replace("\"seq\":10", "\"seq\":9");
     assert_ne!(shifted, hint);
-    for (lie, seq) in
-        (11..).zip([old, shifted, String::new(), "{}".to_owned(), "\0".repeat(100), hint]).map(|(n, l)| (l, n))
+    let at = hint.find("\"peaks\":[\"").unwrap() + 10;
+    let digit = if hint[at..].starts_with('0') { "1" } else { "0" };
+    let other_tree = [&hint[..at], digit, &hint[at + 1..]].concat();
+    for (lie, seq) in (11..)
+        .zip([old, shifted, other_tree, String::new(), "{}".to_owned(), "\0".repeat(100), hint])
+        .map(|(n, l)| (l, n))
     {
         fs::write(&path, &lie).unwrap();
         assert_eq!(add(dir.path()), Ok(seq), "{lie}");
         assert_intact(dir.path(), seq);
     }
     fs::remove_file(&path).unwrap();
-    assert_eq!(add(dir.path()), Ok(17));
-    assert_intact(dir.path(), 17);
+    assert_eq!(add(dir.path()), Ok(18));
+    assert_intact(dir.path(), 18);
 }
 
 #[test]
