@@ -43,23 +43,30 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Opens the directory and refuses one that everybody may write to.
+    /// Opens the directory for a reader.
     pub(super) fn open(path: &Path) -> Result<Self, DiskError> {
         let failed = |source: io::Error| DiskError { verb: "open the record directory", path: path.to_owned(), source };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
-        let stat = rustix::fs::fstat(&fd).map_err(|errno| failed(errno.into()))?;
-        if Mode::from_raw_mode(stat.st_mode).contains(Mode::WOTH) {
-            return Err(failed(io::Error::other("everybody may write to it")));
-        }
         Ok(Self { path: path.to_owned(), fd })
     }
 
-    /// Opens the directory; makes it first, for its owner only, where it is missing.
+    /// Opens the directory for a writer; makes it first, for its owner only, where it is missing. Refuses one that
+    /// everybody may write to.
     pub(super) fn create(path: &Path) -> Result<Self, DiskError> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-        made.map_err(|source| DiskError { verb: "make the record directory", path: path.to_owned(), source })?;
-        Self::open(path)
+        let failed = |source: io::Error| DiskError { verb: "make the record directory", path: path.to_owned(), source };
+        let is_new = !path.exists();
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        if is_new {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
+        }
+        let dir = Self::open(path)?;
+        let stat = rustix::fs::fstat(&dir.fd).map_err(|errno| dir.error("look at", "", errno))?;
+        if Mode::from_raw_mode(stat.st_mode).contains(Mode::WOTH) {
+            return Err(dir.error("write to", "", io::Error::other("everybody else may, too")));
+        }
+        Ok(dir)
     }
 
     /// A directory inside this one, made where it is missing.
@@ -234,7 +241,8 @@ mod tests {
         let open = temp.path().join("open");
         std::fs::create_dir(&open).unwrap();
         std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(Directory::open(&open).is_err());
+        assert!(Directory::create(&open).is_err());
+        assert!(Directory::open(&open).is_ok());
     }
 
     #[test]

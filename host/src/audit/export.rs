@@ -138,7 +138,7 @@ pub fn export(
     let Some(checkpoint) = checkpoint.filter(|_| first > 0 && first <= last && last <= covered) else {
         return Err(ExportError::Range { first, last, covered });
     };
-    let mut consistency = match since {
+    let consistency = match since {
         None => None,
         Some(since) => Some(ConsistencyProver::new(since, covered).ok_or_else(|| {
             ExportError::Unproved(format!("the older checkpoint covers {since} lines and the latest {covered}"))
@@ -147,14 +147,32 @@ pub fn export(
 
     let made = DirBuilder::new().mode(0o700).create(out);
     made.map_err(|source| ExportError::File { verb: "make", path: out.to_owned(), source })?;
+    let written = write_bundle(&directory, &snapshot, &checkpoint, (first, last), since.zip(consistency), out);
+    if written.is_err() {
+        // Half a bundle is of no use, and what is in the directory was made here.
+        let _ = std::fs::remove_dir_all(out);
+    }
+    written?;
+    Ok(Exported { origin: key.origin().as_str().to_owned(), first, last, size: covered, since })
+}
+
+fn write_bundle(
+    directory: &Directory,
+    snapshot: &Snapshot,
+    checkpoint: &Checkpoint,
+    (first, last): (u64, u64),
+    mut consistency: Option<(u64, ConsistencyProver)>,
+    out: &Path,
+) -> Result<(), ExportError> {
+    let covered = checkpoint.size();
     let mut lines = BufWriter::new(make(out, LINES)?);
     let mut written = Ok(());
     let mut prover = Prover::new(covered);
     let mut tip = Tip::genesis();
-    let end = walk(&directory, &snapshot, &mut tip, |tip, line| {
+    let end = walk(directory, snapshot, &mut tip, |tip, line, _| {
         let leaf = tree::leaf(line);
         prover.push(leaf, tip.seq == last);
-        if let Some(consistency) = &mut consistency {
+        if let Some((_, consistency)) = &mut consistency {
             consistency.push(leaf);
         }
         if (first..=last).contains(&tip.seq) {
@@ -172,17 +190,15 @@ pub fn export(
     if root != checkpoint.root() {
         return Err(differs());
     }
-    let inclusion = paths.pop().map(|(_, path)| path).unwrap_or_default();
-    let consistency = since.zip(consistency.and_then(ConsistencyProver::finish));
-    let consistency = consistency.map(|(since, path)| Consistency { since, path });
+    let inclusion = paths.pop().map(|proof| proof.path).unwrap_or_default();
+    let consistency = consistency.and_then(|(since, prover)| Some(Consistency { since, path: prover.finish()? }));
     let proof = Proof { v: 1, first, last, inclusion, consistency };
     let text = serde_json::to_vec(&proof).map_err(io::Error::from).map(|mut text| {
         text.push(b'\n');
         text
     });
     write(out, PROOF, text)?;
-    write(out, CHECKPOINT, Ok(checkpoint.note().as_bytes().to_vec()))?;
-    Ok(Exported { origin: key.origin().as_str().to_owned(), first, last, size: covered, since })
+    write(out, CHECKPOINT, Ok(checkpoint.note().as_bytes().to_vec()))
 }
 
 fn make(out: &Path, name: &str) -> Result<File, ExportError> {

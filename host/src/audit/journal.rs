@@ -33,6 +33,8 @@ pub(super) struct Journal {
     /// How many lines the latest known checkpoint covers, and where it ends in the file.
     covered: u64,
     notes_end: u64,
+    /// Sinks that miss the latest checkpoint, by their place in the settings.
+    owed: Vec<(usize, Checkpoint)>,
     #[cfg(test)]
     pub(super) fault: Option<Fault>,
 }
@@ -83,6 +85,7 @@ impl Journal {
             settings,
             origin,
             open,
+            owed: Vec::new(),
             #[cfg(test)]
             fault: None,
         };
@@ -106,8 +109,13 @@ impl Journal {
     }
 
     /// True if there are lines that no checkpoint is known to cover.
-    pub(super) fn is_uncovered(&self) -> bool {
+    fn is_uncovered(&self) -> bool {
         self.tip.seq > self.covered
+    }
+
+    /// True if there is something that the next checkpoint would put right.
+    pub(super) fn is_behind(&self) -> bool {
+        self.is_uncovered() || !self.owed.is_empty()
     }
 
     /// True if so many lines are uncovered that a checkpoint is due.
@@ -138,7 +146,8 @@ impl Journal {
             self.covered = latest.checkpoint.as_ref().map_or(0, Checkpoint::size);
         }
         if !self.is_uncovered() {
-            return Ok(Ok(()));
+            let owed = std::mem::take(&mut self.owed);
+            return Ok(self.export(owed));
         }
         let root = self.tip.frontier.root();
         let checkpoint = Checkpoint::sign(&self.origin, self.tip.seq, root, &self.settings.key);
@@ -152,11 +161,20 @@ impl Journal {
         let added = notes::append(&file, self.notes_end, checkpoint.note());
         self.notes_end = added.map_err(|error| self.dir.error("write", notes::FILE, error).to_string())?;
         self.covered = checkpoint.size();
-        let mut result = hint::save(&self.dir, &self.tip).map_err(|error| error.to_string());
-        for sink in &self.settings.export {
-            let CheckpointSink::File(path) = sink;
-            if let Err(error) = export(path, checkpoint) {
+        let hinted = hint::save(&self.dir, &self.tip).map_err(|error| error.to_string());
+        let due = (0..self.settings.export.len()).map(|sink| (sink, checkpoint.clone())).collect();
+        self.export(due).and(hinted)
+    }
+
+    /// Sends each checkpoint to its sink. What can't be sent stays owed until the next time.
+    fn export(&mut self, due: Vec<(usize, Checkpoint)>) -> Result<(), String> {
+        let mut result = Ok(());
+        self.owed.clear();
+        for (place, checkpoint) in due {
+            let Some(CheckpointSink::File(path)) = self.settings.export.get(place) else { continue };
+            if let Err(error) = export(path, &checkpoint) {
                 result = Err(format!("can't export a checkpoint to `{}`: {error}", path.display()));
+                self.owed.push((place, checkpoint));
             }
         }
         result

@@ -84,10 +84,9 @@ impl Tail {
             // Asked before reading on: a segment is complete once there is a later one.
             let has_next = self.dir.stat(&segment::name(self.segment + 1))?.is_some();
             if let Some(line) = self.read()? {
-                if line.seq() >= self.first {
-                    return Ok(Some(line));
-                }
-            } else if has_next {
+                return Ok(Some(line));
+            }
+            if has_next {
                 self.segment += 1;
                 self.offset = 0;
             } else {
@@ -96,7 +95,7 @@ impl Tail {
         }
     }
 
-    /// The next line of this segment.
+    /// The next line of this segment that is to be shown.
     fn read(&mut self) -> Result<Option<Line>, TailError> {
         let name = segment::name(self.segment);
         let mut reader = match self.reader.take() {
@@ -111,25 +110,23 @@ impl Tail {
                 _ => return Ok(None),
             },
         };
-        let offset = self.offset;
-        let why = match reader.next().map_err(|error| self.dir.error("read", &name, error))? {
-            Piece::Line(line) => {
-                match std::str::from_utf8(line).map_err(|error| error.to_string()).and_then(Line::parse) {
-                    Ok(line) => {
-                        self.offset = reader.offset();
-                        self.reader = Some(reader);
-                        return Ok(Some(line));
-                    }
-                    Err(why) => why,
+        loop {
+            let offset = reader.offset();
+            let read = match reader.next().map_err(|error| self.dir.error("read", &name, error))? {
+                Piece::Line(line) if line::parse(line).is_ok_and(|head| head.seq < self.first) => None,
+                Piece::Line(line) => {
+                    Some(std::str::from_utf8(line).map_err(|error| error.to_string()).and_then(Line::parse))
                 }
+                Piece::Overlong => Some(Err("it is too long".to_owned())),
+                // Half a line is one that is being written. The reader has used it up: a new one begins in front of it.
+                Piece::Torn(_) | Piece::End => return Ok(None),
+            };
+            self.offset = reader.offset();
+            if let Some(read) = read {
+                self.reader = Some(reader);
+                return read.map(Some).map_err(|why| TailError::Malformed { file: name, offset, why });
             }
-            Piece::Overlong => "it is too long".to_owned(),
-            // Half a line is one that is being written. The reader has used it up: a new one begins in front of it.
-            Piece::Torn(_) | Piece::End => return Ok(None),
-        };
-        self.offset = reader.offset();
-        self.reader = Some(reader);
-        Err(TailError::Malformed { file: name, offset, why })
+        }
     }
 }
 

@@ -75,6 +75,15 @@ fn fold(peaks: &[Digest]) -> Option<Digest> {
     peaks.iter().rev().copied().reduce(|right, left| node(&left, &right))
 }
 
+/// What shows that a leaf is in a tree: where it is, and the siblings on the way up, leaf to root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inclusion {
+    /// The leaf's index, from 0.
+    pub index: u64,
+    /// The siblings.
+    pub path: Vec<Digest>,
+}
+
 /// Makes inclusion proofs for chosen leaves while the whole tree streams by. Keeps a logarithmic number of hashes for each
 /// chosen leaf, and nothing of the others.
 #[derive(Debug)]
@@ -117,11 +126,12 @@ impl Prover {
         });
     }
 
-    /// The root over all leaves, and for each chosen one its index and its path, leaf to root. `None` unless just as many
-    /// leaves were added as were announced.
+    /// The root over all leaves, and a proof for each chosen one. `None` unless just as many leaves were added as were
+    /// announced.
     #[must_use]
-    pub fn finish(self) -> Option<(Digest, Vec<(u64, Vec<Digest>)>)> {
-        let paths = self.chosen.iter().map(|(index, left)| (*index, self.path(*index, left))).collect();
+    pub fn finish(self) -> Option<(Digest, Vec<Inclusion>)> {
+        let proof = |(index, left): &(u64, Vec<Digest>)| Inclusion { index: *index, path: self.path(*index, left) };
+        let paths = self.chosen.iter().map(proof).collect();
         (self.frontier.size() == self.size).then(|| (self.frontier.root(), paths))
     }
 
@@ -252,7 +262,7 @@ pub(in crate::audit) mod tests {
             }
             let (root, paths) = prover.finish().unwrap();
             assert_eq!(root, slow_root(&leaves), "{size}");
-            for (index, path) in paths {
+            for Inclusion { index, path } in paths {
                 let i = usize::try_from(index).unwrap();
                 assert_eq!(path, slow_path(i, &leaves), "{i} of {size}");
                 let size = size as u64;

@@ -6,7 +6,7 @@ use std::{fs::File, io::Read as _, path::Path};
 use super::{
     checkpoint::{Checkpoint, CheckpointError},
     directory::{Directory, DiskError},
-    line::Line,
+    line::{Head, Line},
     notes::{self, Next, NoteReader},
     public_key::PublicKey,
     recover::CREATED,
@@ -57,8 +57,8 @@ pub fn verify(dir: &Path, key: &PublicKey, external: Option<&str>) -> Result<Rep
     let own = Own::open(&directory, &snapshot, key)?;
     let mut check = Check { key, own, external: External::new(external), times: [None, None], problems: Vec::new() };
     let mut tip = Tip::genesis();
-    let end = walk(&directory, &snapshot, &mut tip, |tip, line| {
-        check.line(tip, line);
+    let end = walk(&directory, &snapshot, &mut tip, |tip, line, head| {
+        check.line(tip, line, head);
         true
     })?;
     Ok(check.finish(&tip, end, &snapshot))
@@ -149,14 +149,12 @@ struct Check<'a> {
 
 impl Check<'_> {
     /// Looks at one line that continues the chain, with the tip behind it.
-    fn line(&mut self, tip: &Tip, line: &[u8]) {
-        if let Ok(head) = super::line::parse(line) {
-            let [first, last] = &mut self.times;
-            first.get_or_insert_with(|| head.time.to_owned());
-            let last = last.get_or_insert_default();
-            last.clear();
-            last.push_str(head.time);
-        }
+    fn line(&mut self, tip: &Tip, line: &[u8], head: &Head<'_>) {
+        let [first, last] = &mut self.times;
+        first.get_or_insert_with(|| head.time.to_owned());
+        let last = last.get_or_insert_default();
+        last.clear();
+        last.push_str(head.time);
         if tip.seq == 1 {
             self.first_line(&String::from_utf8_lossy(line));
         }

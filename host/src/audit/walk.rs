@@ -5,7 +5,9 @@ use std::{io::Read as _, time::Duration};
 
 use super::{
     directory::{Directory, DiskError, Lock, length},
-    json, line, notes,
+    json,
+    line::{self, Head},
+    notes,
     report::{Problem, ProblemKind},
     segment::{self, LineReader, Piece},
     tip::{Break, BreakKind, Tip, excerpt},
@@ -62,7 +64,7 @@ pub(super) fn walk(
     dir: &Directory,
     snapshot: &Snapshot,
     tip: &mut Tip,
-    mut visit: impl FnMut(&Tip, &[u8]) -> bool,
+    mut visit: impl FnMut(&Tip, &[u8], &Head<'_>) -> bool,
 ) -> Result<End, DiskError> {
     let mut torn = 0;
     for (expected, found) in (1..).zip(&snapshot.segments) {
@@ -81,11 +83,12 @@ pub(super) fn walk(
         loop {
             match reader.next().map_err(|error| dir.error("read", &name, error))? {
                 Piece::Line(line) => {
-                    if let Err(broke) = check(tip, line) {
-                        return Ok(End::Problem(problem(tip, &name, broke)));
-                    }
+                    let head = match check(tip, line) {
+                        Ok(head) => head,
+                        Err(broke) => return Ok(End::Problem(problem(tip, &name, broke))),
+                    };
                     tip.advance(line);
-                    if !visit(tip, line) {
+                    if !visit(tip, line, &head) {
                         return Ok(End::Stopped);
                     }
                 }
@@ -116,13 +119,14 @@ pub(super) fn walk(
 }
 
 /// Whether the line comes next, and is one that every JSON reader reads the same way.
-fn check(tip: &Tip, line: &[u8]) -> Result<(), Break> {
-    tip.check(line)?;
+fn check<'a>(tip: &Tip, line: &'a [u8]) -> Result<Head<'a>, Break> {
+    let head = tip.check(line)?;
     json::check(line).map_err(|found| Break {
         kind: BreakKind::Malformed,
         expected: "a JSON object without repeated keys".to_owned(),
         found: format!("{} ({})", excerpt(line), found.escape_debug()),
-    })
+    })?;
+    Ok(head)
 }
 
 /// What is wrong, and which line can't be relied upon any more. A wrong `prev` is as much a sign that the line before was

@@ -181,13 +181,8 @@ impl Writer {
         if let Health::Degraded { reason } = &health {
             tracing::warn!(reason, "the record is degraded");
         }
-        let degraded = matches!(health, Health::Degraded { .. });
         self.status.set(health);
         self.schedule();
-        if degraded && self.due.is_none() {
-            // The note was written but not exported: try again with the next lines, not before.
-            return Ok(());
-        }
         Ok(())
     }
 
@@ -202,9 +197,9 @@ impl Writer {
         RecordError::Latched { reason }
     }
 
-    /// Sees to it that uncovered lines don't stay so for longer than they may.
+    /// Sees to it that lines don't stay uncovered, or checkpoints at home, for longer than they may.
     fn schedule(&mut self) {
-        if self.due.is_none() && self.journal.is_uncovered() {
+        if self.due.is_none() && self.journal.is_behind() {
             self.due = Instant::now().checked_add(self.every);
         }
     }

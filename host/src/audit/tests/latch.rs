@@ -1,6 +1,9 @@
 //! The disk refuses.
 
-use std::{os::unix::fs::symlink, process::Command};
+use std::{
+    os::unix::fs::symlink,
+    process::{Command, Stdio},
+};
 
 use super::*;
 
@@ -62,22 +65,27 @@ fn a_latched_record_becomes_a_refusal() {
 }
 
 /// The body of a child process whose files may not grow beyond what `ulimit` says.
-#[test]
-fn child_with_little_room() {
+#[tokio::test]
+async fn child_with_little_room() {
     let Ok(dir) = std::env::var("LOCKGATE_TEST_FULL_RECORD") else { return };
     let record = Record::open(settings(Path::new(&dir))).unwrap();
-    let mut acknowledged = 1;
-    let failed = loop {
-        match record.append_blocking(entry(1).field("filler", "x".repeat(3000))) {
-            Ok(receipt) => acknowledged = receipt.seq,
-            Err(error) => break error,
-        }
-    };
+    for seq in 2..5 {
+        assert_eq!(record.append(entry(1).field("filler", "x".repeat(3000))).await.unwrap().seq, seq);
+    }
+    // While somebody else has the lock, all of this queues: the checkpoint keeps the two entries out of one batch.
+    let directory = directory::Directory::open(Path::new(&dir)).unwrap();
+    let locked = directory::Lock::exclusive(&directory).unwrap().acquire(&directory, HOUR).unwrap();
+    let large = record.append(entry(1).field("filler", "x".repeat(100_000)));
+    let checkpoint = record.checkpoint();
+    let small = record.append(entry(1));
+    drop(locked);
+    let failed = large.await.unwrap_err();
     assert!(matches!(&failed, RecordError::Latched { reason } if reason.contains("taken back")), "{failed}");
-    // A small line would fit, and is not written all the same.
+    // The small line would fit, and is not written all the same.
+    assert!(matches!(checkpoint.await, Err(RecordError::Latched { .. })));
+    assert!(matches!(small.await, Err(RecordError::Latched { .. })));
     assert_latched(&record);
-    assert!(acknowledged > 1);
-    fs::write(Path::new(&dir).join("acknowledged"), acknowledged.to_string()).unwrap();
+    fs::write(Path::new(&dir).join("done"), "").unwrap();
 }
 
 #[test]
@@ -88,16 +96,17 @@ fn a_full_disk_latches_and_leaves_whole_lines() {
         .args(["-c", "trap '' XFSZ; ulimit -f 32; exec \"$0\" --exact audit::tests::latch::child_with_little_room"])
         .arg(std::env::current_exe().unwrap())
         .env("LOCKGATE_TEST_FULL_RECORD", dir.path())
+        .stdout(Stdio::null())
         .status()
         .unwrap();
     assert!(status.success());
-    let acknowledged: u64 = fs::read_to_string(dir.path().join("acknowledged")).unwrap().parse().unwrap();
+    assert!(dir.path().join("done").exists());
     let report = check(dir.path());
-    assert_eq!((report.intact, report.verified, report.torn_bytes), (true, acknowledged, 0), "{report}");
+    assert_eq!((report.intact, report.verified, report.torn_bytes), (true, 4, 0), "{report}");
 }
 
-#[test]
-fn a_checkpoint_that_can_not_be_exported_degrades_and_no_more() {
+#[tokio::test]
+async fn a_checkpoint_that_can_not_be_exported_degrades_and_no_more() {
     let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (good, bad) = (outside.path().join("good"), outside.path().join("bad"));
     symlink("/dev/full", &bad).unwrap();
@@ -106,10 +115,14 @@ fn a_checkpoint_that_can_not_be_exported_degrades_and_no_more() {
     record.append_blocking(entry(2)).unwrap();
     record.append_blocking(entry(3)).unwrap();
     assert!(matches!(record.health(), Health::Degraded { reason } if reason.contains("bad")));
-    fs::remove_file(bad).unwrap();
+    // A checkpoint without new lines must not hide it.
     record.append_blocking(entry(4)).unwrap();
+    record.checkpoint().await.unwrap();
+    assert!(matches!(record.health(), Health::Degraded { .. }));
+    fs::remove_file(&bad).unwrap();
     record.close_blocking().unwrap();
     assert_eq!(record.health(), Health::Ok);
+    assert!(verify(dir.path(), &public_key(), Some(&fs::read_to_string(bad).unwrap())).unwrap().intact);
     let kept = fs::read_to_string(good).unwrap();
     let report = verify(dir.path(), &public_key(), Some(&kept)).unwrap();
     assert!(report.intact && report.external == Some(4), "{report}");

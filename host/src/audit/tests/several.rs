@@ -1,6 +1,10 @@
 //! Several writers at once.
 
-use std::{collections::HashSet, process::Command, thread};
+use std::{
+    collections::HashSet,
+    process::{Command, Stdio},
+    thread,
+};
 
 use super::*;
 
@@ -36,7 +40,7 @@ fn two_handles_and_many_threads_make_one_chain() {
 fn child_that_writes_a_hundred_lines() {
     let Ok(dir) = std::env::var("LOCKGATE_TEST_SHARED_RECORD") else { return };
     let record = Record::open(small(Path::new(&dir))).unwrap();
-    (0..100).for_each(|number| drop(record.append_blocking(entry(number)).unwrap()));
+    (0..100).for_each(|number| assert!(record.append_blocking(entry(number)).is_ok()));
     record.close_blocking().unwrap();
 }
 
@@ -45,6 +49,7 @@ fn two_processes_make_one_chain() {
     let dir = tempfile::tempdir().unwrap();
     let start = || {
         Command::new(std::env::current_exe().unwrap())
+            .stdout(Stdio::null())
             .args(["--exact", "audit::tests::several::child_that_writes_a_hundred_lines"])
             .env("LOCKGATE_TEST_SHARED_RECORD", dir.path())
             .spawn()
