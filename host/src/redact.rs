@@ -95,10 +95,7 @@ impl Redactor {
     /// # Errors
     ///
     /// The first pattern that can't be used.
-    pub fn with_values(
-        patterns: &[String],
-        values: impl IntoIterator<Item = String>,
-    ) -> Result<Self, RedactionError> {
+    pub fn with_values(patterns: &[String], values: impl IntoIterator<Item = String>) -> Result<Self, RedactionError> {
         if patterns.len() > MAX_PATTERNS {
             return Err(RedactionError::TooMany(patterns.len()));
         }
@@ -115,7 +112,8 @@ impl Redactor {
             each.push(Rule { pattern, replacement: REDACTED });
         }
         for (pattern, replacement) in secrets::PATTERNS {
-            let pattern = compile(pattern).map_err(|error| RedactionError::Invalid { number: 0, why: error.to_string() })?;
+            let pattern =
+                compile(pattern).map_err(|error| RedactionError::Invalid { number: 0, why: error.to_string() })?;
             each.push(Rule { pattern, replacement });
         }
         let any = RegexSetBuilder::new(each.iter().map(|rule| rule.pattern.as_str()))
@@ -277,7 +275,9 @@ mod tests {
     #[test]
     fn operators_add_patterns_and_values() {
         let patterns = ["[A-Z]{2}\\d{2}[A-Z0-9]{11,30}".to_owned()];
-        let redactor = Redactor::with_values(&patterns, ["s3cr3t-".to_owned(), "s3cr3t-long".to_owned(), "abc".to_owned()]).unwrap();
+        let redactor =
+            Redactor::with_values(&patterns, ["s3cr3t-".to_owned(), "s3cr3t-long".to_owned(), "abc".to_owned()])
+                .unwrap();
         assert_eq!(redactor.text("iban DE02120300000000202051"), "iban [redacted]");
         assert_eq!(redactor.text("x s3cr3t-long y s3cr3t-z abc"), "x [redacted] y [redacted]z abc");
         assert!(!format!("{redactor:?}").contains("s3cr3t"));
@@ -293,7 +293,11 @@ mod tests {
     fn results_are_cleaned_by_the_kind_of_their_columns() {
         let column = |name: &str, kind| Column { name: name.to_owned(), kind };
         let rows = RowSet {
-            columns: vec![column("query", ColumnKind::Query), column("app", ColumnKind::Text), column("n", ColumnKind::Integer)],
+            columns: vec![
+                column("query", ColumnKind::Query),
+                column("app", ColumnKind::Text),
+                column("n", ColumnKind::Integer),
+            ],
             rows: vec![vec![
                 Value::Text("SELECT * FROM t WHERE a = 'Hunter2x' AND b = 12".to_owned()),
                 Value::Texts(vec!["a 'literal' stays 1".to_owned(), "password=Hunter2x\u{202e}".to_owned()]),

@@ -16,10 +16,7 @@ pub(super) const PATTERNS: &[(&str, &str)] = &[
         "${1}[redacted]",
     ),
     // `PASSWORD '…'`, `IDENTIFIED BY '…'`: SQL in a message.
-    (
-        r"(?i)\b(password\s+|identified\s+by\s+)(?:e?'(?:[^'\\]|\\.|'')*(?:'|\\?\z))",
-        "${1}[redacted]",
-    ),
+    (r"(?i)\b(password\s+|identified\s+by\s+)(?:e?'(?:[^'\\]|\\.|'')*(?:'|\\?\z))", "${1}[redacted]"),
     // `scheme://user:password@host`. A password may hold `@` and `/`, so all is taken up to the last `@` of the word.
     (r"(?i)\b([a-z][a-z0-9+.-]{0,30}://)(?:[^\s:/@]*:\S*|[^\s/?#]+)@", "${1}[redacted]@"),
     (r"(?i)\b(authorization\s*[:=]\s*)[a-z]+\s+[^\s\[,;]+", "${1}[redacted]"),
@@ -27,7 +24,10 @@ pub(super) const PATTERNS: &[(&str, &str)] = &[
     // JSON Web Tokens, RFC 7519.
     (r"\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*", "[redacted]"),
     // PEM, RFC 7468; cut off or not.
-    (r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|\z)", "[redacted]"),
+    (
+        r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|\z)",
+        "[redacted]",
+    ),
     // What PostgreSQL keeps in place of a password (manual, 52.8 pg_authid).
     (r"SCRAM-SHA-256\$\d+:\S+", "[redacted]"),
     (r"\bmd5[0-9a-f]{32}\b", "[redacted]"),

@@ -93,7 +93,8 @@ impl Shape {
             [LITERAL, ","] => self.push(MORE, MORE),
             // The comma was one too many.
             [MORE, ","] => {
-                let before = self.text.rsplit_once(',').map_or(self.text.as_str(), |(before, _)| before).trim_end().len();
+                let before =
+                    self.text.rsplit_once(',').map_or(self.text.as_str(), |(before, _)| before).trim_end().len();
                 self.text.truncate(before);
                 self.last = ["", MORE];
                 self.gap = false;
@@ -126,7 +127,9 @@ fn by_tokens(sql: &str) -> Option<Shape> {
         match Token::try_from(token.token).ok()? {
             Token::SqlComment | Token::CComment => shape.space(),
             // With `standard_conforming_strings` off, a backslash may have hidden this string's end from us.
-            Token::Sconst if text.contains('\\') && !text.starts_with(['e', 'E', '$']) => return None,
+            Token::Sconst if text.contains('\\') && !text.starts_with(['e', 'E', '$']) => {
+                return None;
+            }
             Token::Sconst
             | Token::Usconst
             | Token::Bconst
@@ -228,7 +231,9 @@ fn by_characters(sql: &str) -> Shape {
 
 /// As PostgreSQL's scanner takes identifiers: letters, digits, `_`, `$` and everything beyond ASCII.
 fn is_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '_' | '$') || (!c.is_ascii() && !c.is_whitespace() && !super::is_disguise(c))
+    c.is_ascii_alphanumeric()
+        || matches!(c, '_' | '$')
+        || (!c.is_ascii() && !c.is_whitespace() && !super::is_disguise(c))
 }
 
 /// What stands before the closing quote and what after it; doubled ones are inside.
@@ -324,7 +329,8 @@ mod tests {
 
     #[test]
     fn an_already_shaped_text_stays() {
-        for sql in ["SELECT a FROM t WHERE b IN (?,…) AND c = ? AND d = $1", "SET a = ?", "INSERT INTO t VALUES (?, …)"] {
+        for sql in ["SELECT a FROM t WHERE b IN (?,…) AND c = ? AND d = $1", "SET a = ?", "INSERT INTO t VALUES (?, …)"]
+        {
             assert_eq!(shape_query(sql), sql);
         }
     }
@@ -332,8 +338,32 @@ mod tests {
     /// What a query is made of: words that may stay, and literals around the planted secret.
     fn fragment(secret: &'static str) -> impl Strategy<Value = String> {
         let words = prop::sample::select(vec![
-            "SELECT", "a", "FROM t", "WHERE b =", ",", "(", ")", "::text", "\"Q q\"", "$1", "AND", ";", "SET x =", "é", "'plain'",
-            "12", "-- c\n", "/* c */", "E'\\''", "''", "$$ ' $$", "- -", "||", ":=", "/", "*",
+            "SELECT",
+            "a",
+            "FROM t",
+            "WHERE b =",
+            ",",
+            "(",
+            ")",
+            "::text",
+            "\"Q q\"",
+            "$1",
+            "AND",
+            ";",
+            "SET x =",
+            "é",
+            "'plain'",
+            "12",
+            "-- c\n",
+            "/* c */",
+            "E'\\''",
+            "''",
+            "$$ ' $$",
+            "- -",
+            "||",
+            ":=",
+            "/",
+            "*",
         ]);
         let planted = prop::sample::select(vec![
             format!("'{secret}'"),

@@ -59,13 +59,13 @@ impl ProvenStatement {
         }
         let mut bound = Vec::with_capacity(inputs.len());
         for (input, value) in declaration.inputs.iter().zip(inputs) {
-            check_value(input.kind, value)
-                .map_err(|why| BindError::WrongInputs { which: input.name.clone(), why })?;
+            check_value(input.kind, value).map_err(|why| BindError::WrongInputs { which: input.name.clone(), why })?;
             if input.kind != InputKind::Identifier {
                 bound.push((input.kind, value.clone()));
             }
         }
-        let internal = || BindError::Unsupported { message: "the statement's placeholders can't be filled in".to_owned() };
+        let internal =
+            || BindError::Unsupported { message: "the statement's placeholders can't be filled in".to_owned() };
         let (variant, placeholders) =
             declaration.variants.get(index).zip(self.placeholders.get(index)).ok_or_else(internal)?;
         let fill = |name: &str| {

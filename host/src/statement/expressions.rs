@@ -17,9 +17,11 @@ impl Walk<'_> {
                 let at = usize::try_from(*location).unwrap_or_default();
                 self.parameters.entry(*number).or_insert(at);
             }
-            Some(N::AConst(pg::AConst { isnull: _, location: _, val: _ })) => {}
+            // Constants; CURRENT_TIMESTAMP, CURRENT_USER and their like, of which the parser knows no others.
+            Some(N::AConst(pg::AConst { isnull: _, location: _, val: _ }) | N::SqlvalueFunction(_)) => {}
             Some(N::AExpr(expression)) => {
-                let pg::AExpr { kind, name, lexpr, rexpr, rexpr_list_start: _, rexpr_list_end: _, location } = &**expression;
+                let pg::AExpr { kind, name, lexpr, rexpr, rexpr_list_start: _, rexpr_list_end: _, location } =
+                    &**expression;
                 match pg::AExprKind::try_from(*kind) {
                     Ok(
                         pg::AExprKind::AexprOp
@@ -54,13 +56,25 @@ impl Walk<'_> {
             Some(N::CollateClause(clause)) => {
                 let pg::CollateClause { arg, collname, location } = &**clause;
                 if !matches!(strings(collname).as_deref(), Some(["pg_catalog", _])) {
-                    self.refuse("qualified", *location, "a collation is not of pg_catalog", "write COLLATE pg_catalog.\"C\"");
+                    self.refuse(
+                        "qualified",
+                        *location,
+                        "a collation is not of pg_catalog",
+                        "write COLLATE pg_catalog.\"C\"",
+                    );
                 }
                 self.maybe(arg.as_deref());
             }
             Some(N::SubLink(link)) => {
-                let pg::SubLink { xpr: None, sub_link_type: _, sub_link_id: _, testexpr, oper_name, subselect, location } =
-                    &**link
+                let pg::SubLink {
+                    xpr: None,
+                    sub_link_type: _,
+                    sub_link_id: _,
+                    testexpr,
+                    oper_name,
+                    subselect,
+                    location,
+                } = &**link
                 else {
                     return self.refuse_construct(link.location, "this subquery");
                 };
@@ -94,32 +108,46 @@ impl Walk<'_> {
                 other => self.refuse_construct(other.location, "this WHEN"),
             },
             Some(N::CoalesceExpr(coalesce)) => match &**coalesce {
-                pg::CoalesceExpr { xpr: None, coalescetype: 0, coalescecollid: 0, args, location: _ } => self.each(args),
+                pg::CoalesceExpr { xpr: None, coalescetype: 0, coalescecollid: 0, args, location: _ } => {
+                    self.each(args)
+                }
                 other => self.refuse_construct(other.location, "this COALESCE"),
             },
             Some(N::MinMaxExpr(extreme)) => match &**extreme {
-                pg::MinMaxExpr { xpr: None, minmaxtype: 0, minmaxcollid: 0, inputcollid: 0, op: _, args, location: _ } => {
+                pg::MinMaxExpr {
+                    xpr: None,
+                    minmaxtype: 0,
+                    minmaxcollid: 0,
+                    inputcollid: 0,
+                    op: _,
+                    args,
+                    location: _,
+                } => {
                     self.each(args);
                 }
                 other => self.refuse_construct(other.location, "this GREATEST or LEAST"),
             },
             Some(N::NullTest(test)) => match &**test {
-                pg::NullTest { xpr: None, arg, nulltesttype: _, argisrow: false, location: _ } => self.maybe(arg.as_deref()),
+                pg::NullTest { xpr: None, arg, nulltesttype: _, argisrow: false, location: _ } => {
+                    self.maybe(arg.as_deref())
+                }
                 other => self.refuse_construct(other.location, "this test"),
             },
             Some(N::BooleanTest(test)) => match &**test {
                 pg::BooleanTest { xpr: None, arg, booltesttype: _, location: _ } => self.maybe(arg.as_deref()),
                 other => self.refuse_construct(other.location, "this test"),
             },
-            // CURRENT_TIMESTAMP, CURRENT_USER and their like; the parser knows no others.
-            Some(N::SqlvalueFunction(_)) => {}
             Some(N::RowExpr(row)) => match &**row {
-                pg::RowExpr { xpr: None, args, row_typeid: 0, row_format: _, colnames, location: _ } if colnames.is_empty() => {
+                pg::RowExpr { xpr: None, args, row_typeid: 0, row_format: _, colnames, location: _ }
+                    if colnames.is_empty() =>
+                {
                     self.each(args);
                 }
                 other => self.refuse_construct(other.location, "this row"),
             },
-            Some(N::AArrayExpr(pg::AArrayExpr { elements, list_start: _, list_end: _, location: _ })) => self.each(elements),
+            Some(N::AArrayExpr(pg::AArrayExpr { elements, list_start: _, list_end: _, location: _ })) => {
+                self.each(elements)
+            }
             Some(N::AIndirection(indirection)) => {
                 let pg::AIndirection { arg, indirection } = &**indirection;
                 self.maybe(arg.as_deref());
@@ -145,7 +173,9 @@ impl Walk<'_> {
                 other => self.refuse_construct(other.location, "this argument"),
             },
             Some(N::GroupingFunc(grouping)) => match &**grouping {
-                pg::GroupingFunc { xpr: None, args, refs, agglevelsup: 0, location: _ } if refs.is_empty() => self.each(args),
+                pg::GroupingFunc { xpr: None, args, refs, agglevelsup: 0, location: _ } if refs.is_empty() => {
+                    self.each(args)
+                }
                 other => self.refuse_construct(other.location, "this GROUPING"),
             },
             Some(N::List(pg::List { items })) => self.each(items.iter().filter(|item| item.node.is_some())),
@@ -275,7 +305,10 @@ impl Walk<'_> {
         }
         let columns = known.into_iter().collect();
         // The same alias in two places: only what both have is known.
-        self.function_columns.entry(name).and_modify(|present| present.retain(|c| !is_missing(&columns, c))).or_insert(columns);
+        self.function_columns
+            .entry(name)
+            .and_modify(|present| present.retain(|c| !is_missing(&columns, c)))
+            .or_insert(columns);
     }
 
     fn column_definition(&mut self, definition: &pg::ColumnDef) -> Option<String> {

@@ -78,7 +78,13 @@ pub(super) struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    pub(super) fn refuse(&mut self, rule: &'static str, location: i32, message: impl Into<String>, remedy: &'static str) {
+    pub(super) fn refuse(
+        &mut self,
+        rule: &'static str,
+        location: i32,
+        message: impl Into<String>,
+        remedy: &'static str,
+    ) {
         // Enough for anybody to work on; a hostile statement could break a rule at each token.
         if self.findings.len() < 50 {
             self.findings.push(Finding::new(rule, usize::try_from(location).ok(), message, remedy));
@@ -173,7 +179,9 @@ impl Walk<'_> {
     /// Walks the CTEs and brings their names into scope: all of them for RECURSIVE, else each for those after it. So an
     /// unqualified name is taken for a CTE exactly where PostgreSQL takes it for one.
     fn with(&mut self, clause: Option<&pg::WithClause>) -> bool {
-        let Some(pg::WithClause { ctes, recursive, location: _ }) = clause else { return false };
+        let Some(pg::WithClause { ctes, recursive, location: _ }) = clause else {
+            return false;
+        };
         let names = ctes.iter().filter_map(|node| match &node.node {
             Some(N::CommonTableExpr(cte)) => Some(cte.ctename.clone()),
             _ => None,
@@ -272,8 +280,15 @@ impl Walk<'_> {
     }
 
     fn insert(&mut self, insert: &pg::InsertStmt) {
-        let pg::InsertStmt { relation, cols, select_stmt, on_conflict_clause, returning_clause, with_clause, r#override: _ } =
-            insert;
+        let pg::InsertStmt {
+            relation,
+            cols,
+            select_stmt,
+            on_conflict_clause,
+            returning_clause,
+            with_clause,
+            r#override: _,
+        } = insert;
         self.class = Class::Write;
         let scoped = self.with(with_clause.as_ref());
         self.written(relation.as_ref());
@@ -329,7 +344,9 @@ impl Walk<'_> {
     }
 
     fn returning(&mut self, clause: Option<&pg::ReturningClause>) {
-        let Some(pg::ReturningClause { options, exprs }) = clause else { return };
+        let Some(pg::ReturningClause { options, exprs }) = clause else {
+            return;
+        };
         if !options.is_empty() {
             self.refuse_construct(-1, "RETURNING WITH");
         }
@@ -444,7 +461,9 @@ impl Walk<'_> {
 
 /// The parser's own name of a node, for a message: `XmlExpr`, `CopyStmt`.
 pub(super) fn kind_of(node: &Node) -> String {
-    let Some(inner) = &node.node else { return "an empty node".to_owned() };
+    let Some(inner) = &node.node else {
+        return "an empty node".to_owned();
+    };
     let debug = format!("{inner:?}");
     let name: String = debug.chars().take_while(char::is_ascii_alphanumeric).collect();
     format!("`{name}`")

@@ -17,8 +17,8 @@ mod version;
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests;
 
-pub(crate) use parse::tokens;
 pub use bind::BindError;
+pub(crate) use parse::tokens;
 pub use proof::{Fault, ProvenStatement, prove};
 
 use serde::{Deserialize, Serialize};

@@ -95,13 +95,19 @@ impl Walk<'_> {
 
     /// A relation whose rows are changed.
     pub(super) fn written(&mut self, relation: Option<&pg::RangeVar>) {
-        let Some(pg::RangeVar { catalogname, schemaname, relname, inh: _, relpersistence: _, alias, location }) = relation
+        let Some(pg::RangeVar { catalogname, schemaname, relname, inh: _, relpersistence: _, alias, location }) =
+            relation
         else {
             return self.refuse_construct(-1, "a statement without a target");
         };
         self.alias(alias.as_ref());
         if !catalogname.is_empty() || schemaname.is_empty() {
-            self.refuse("qualified", *location, "the target is not written as schema.relation", "write schema.relation");
+            self.refuse(
+                "qualified",
+                *location,
+                "the target is not written as schema.relation",
+                "write schema.relation",
+            );
         } else if schemaname.starts_with("pg_") || schemaname == "information_schema" {
             self.refuse("relations", *location, "the target is a system catalog", "system catalogs are never written");
         } else if schemaname.starts_with(MARK) || relname.starts_with(MARK) {
@@ -117,7 +123,12 @@ impl Walk<'_> {
         }
         for part in [schemaname, relname] {
             if is_extension_schema(part) {
-                self.refuse("placeholders", *location, "an extension's schema is not maintained", "declare an identifier");
+                self.refuse(
+                    "placeholders",
+                    *location,
+                    "an extension's schema is not maintained",
+                    "declare an identifier",
+                );
             }
             self.placeholders += usize::from(part.starts_with(MARK));
         }
@@ -141,12 +152,19 @@ impl Walk<'_> {
         self.class = Class::Maintain;
         self.options(options, if *is_vacuumcmd { VACUUM } else { ANALYZE });
         match rels.as_slice() {
-            [Node { node: Some(N::VacuumRelation(pg::VacuumRelation { relation: Some(relation), oid: 0, va_cols })) }]
-                if va_cols.is_empty() =>
-            {
+            [
+                Node {
+                    node: Some(N::VacuumRelation(pg::VacuumRelation { relation: Some(relation), oid: 0, va_cols })),
+                },
+            ] if va_cols.is_empty() => {
                 self.maintained(relation);
             }
-            _ => self.refuse("kinds", -1, "it is not for exactly one relation as a whole", "name one relation, no columns"),
+            _ => self.refuse(
+                "kinds",
+                -1,
+                "it is not for exactly one relation as a whole",
+                "name one relation, no columns",
+            ),
         }
     }
 
@@ -181,12 +199,12 @@ impl Walk<'_> {
             };
             let pg::DefElem { defnamespace, defname, arg, defaction: _, location, arg_location: _ } = &**option;
             let constant = match arg.as_ref().map(|arg| arg.node.as_ref()) {
-                None => true,
+                None | Some(Some(N::Integer(_) | N::Boolean(_))) => true,
                 Some(Some(N::String(text))) => !text.sval.starts_with(MARK),
-                Some(Some(N::Integer(_) | N::Boolean(_))) => true,
                 Some(_) => false,
             };
-            if !defnamespace.is_empty() || !allowed.contains(&defname.as_str()) || !constant || seen.contains(&defname) {
+            if !defnamespace.is_empty() || !allowed.contains(&defname.as_str()) || !constant || seen.contains(&defname)
+            {
                 let message = format!("option `{}` is not allowed here", shown(defname));
                 self.refuse("kinds", *location, message, "remove the option");
             }
@@ -202,14 +220,16 @@ impl Walk<'_> {
                 Allowed::Read => {}
                 Allowed::Signal => self.signals(function, location),
                 Allowed::No => {
-                    let message = format!("function `pg_catalog.{}` is not on the list of allowed functions", shown(function));
+                    let message =
+                        format!("function `pg_catalog.{}` is not on the list of allowed functions", shown(function));
                     self.refuse("functions", location, message, "use an allowed function; see docs/statements.md");
                 }
             },
             [schema, function] if is_extension_schema(schema) => {
                 self.placeholders += 1;
                 if !self.extension.is_some_and(|extension| functions::extension_function(extension, function)) {
-                    let message = format!("function `{}` is not on the list of the variant's extension", shown(function));
+                    let message =
+                        format!("function `{}` is not on the list of the variant's extension", shown(function));
                     self.refuse("functions", location, message, "use an allowed function; see docs/statements.md");
                 }
             }
@@ -217,7 +237,12 @@ impl Walk<'_> {
                 let message = format!("function `{}` has no schema", shown(function));
                 self.refuse("qualified", location, message, "write pg_catalog.function");
             }
-            _ => self.refuse("functions", location, "a function is not of pg_catalog", "call functions of pg_catalog only"),
+            _ => self.refuse(
+                "functions",
+                location,
+                "a function is not of pg_catalog",
+                "call functions of pg_catalog only",
+            ),
         }
     }
 
@@ -277,7 +302,9 @@ impl Walk<'_> {
     /// A cast. A type such as regclass prints an oid as a name, which is useful, and looks a text up as a name, folding its
     /// case and searching for it, which is not: so what is cast to it must be known to be an oid.
     pub(super) fn cast(&mut self, arg: Option<&Node>, type_name: Option<&pg::TypeName>, location: i32) {
-        let Some(name) = self.type_name(type_name, location) else { return };
+        let Some(name) = self.type_name(type_name, location) else {
+            return;
+        };
         if !functions::is_lookup_type(name) {
             return;
         }

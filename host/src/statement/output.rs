@@ -11,7 +11,8 @@ use crate::value::{Column, ColumnKind};
 use super::{names::strings, placeholders::MARK, proof::Finding};
 
 /// Functions that take text and give away nothing of it.
-const OPAQUE: &[&str] = &["md5", "sha256", "hashtext", "hashtextextended", "length", "octet_length", "count", "num_nonnulls"];
+const OPAQUE: &[&str] =
+    &["md5", "sha256", "hashtext", "hashtextextended", "length", "octet_length", "count", "num_nonnulls"];
 
 /// Columns of PostgreSQL's views that hold text of somebody's SQL.
 const QUERY_COLUMNS: &[&str] = &["query", "current_query", "backend_activity"];
@@ -70,7 +71,8 @@ impl Names {
     fn queries(self) -> Queries {
         let mut found = Queries { columns: self.hidden, rows: self.rows };
         // A column hides the relation of its name.
-        let is_column = |row: &str| self.columns.iter().any(|(name, value)| name == row && own_name(value) != Some(row));
+        let is_column =
+            |row: &str| self.columns.iter().any(|(name, value)| name == row && own_name(value) != Some(row));
         found.rows.retain(|row| !is_column(row));
         found.columns.extend(QUERY_COLUMNS.iter().map(ToString::to_string));
         // Each round takes at least one name, so this ends.
@@ -134,7 +136,9 @@ pub(super) fn outputs(select: &pg::SelectStmt) -> Vec<Output<'_>> {
             .values_lists
             .iter()
             .filter_map(|row| match &row.node {
-                Some(N::List(row)) => Some(row.items.iter().map(|value| Output { name: None, at: None, values: vec![value] }).collect()),
+                Some(N::List(row)) => {
+                    Some(row.items.iter().map(|value| Output { name: None, at: None, values: vec![value] }).collect())
+                }
                 _ => None,
             })
             .collect(),
@@ -158,7 +162,11 @@ fn targets(nodes: &[Node]) -> Vec<Output<'_>> {
         .iter()
         .filter_map(|node| match &node.node {
             Some(N::ResTarget(target)) => Some(Output {
-                name: if target.name.is_empty() { target.val.as_deref().and_then(own_name) } else { Some(&target.name) },
+                name: if target.name.is_empty() {
+                    target.val.as_deref().and_then(own_name)
+                } else {
+                    Some(&target.name)
+                },
                 at: usize::try_from(target.location).ok(),
                 values: target.val.iter().map(|value| &**value).collect(),
             }),
@@ -201,7 +209,9 @@ fn figured(node: &Node) -> Option<String> {
         Some(N::AIndirection(indirection)) => indirection.arg.as_deref().and_then(figured),
         Some(N::CaseExpr(case)) => case.defresult.as_deref().and_then(figured).or_else(|| fixed("case")),
         Some(N::CoalesceExpr(_)) => fixed("coalesce"),
-        Some(N::MinMaxExpr(extreme)) => fixed(if extreme.op == pg::MinMaxOp::IsGreatest as i32 { "greatest" } else { "least" }),
+        Some(N::MinMaxExpr(extreme)) => {
+            fixed(if extreme.op == pg::MinMaxOp::IsGreatest as i32 { "greatest" } else { "least" })
+        }
         Some(N::AExpr(expression)) if expression.kind == pg::AExprKind::AexprNullif as i32 => fixed("nullif"),
         Some(N::AArrayExpr(_)) => fixed("array"),
         Some(N::RowExpr(_)) => fixed("row"),
@@ -268,9 +278,10 @@ impl Queries {
             Some(N::AArrayExpr(array)) => array.elements.iter().any(|value| self.shown_by(value)),
             Some(N::RowExpr(row)) => row.args.iter().any(|value| is_star(value) || self.shown_by(value)),
             Some(N::SubLink(link)) => match link.subselect.as_ref().and_then(|query| query.node.as_ref()) {
-                Some(N::SelectStmt(query)) if returns_values(link.sub_link_type) => {
-                    outputs(query).iter().flat_map(|output| &output.values).any(|value| is_star(value) || self.shown_by(value))
-                }
+                Some(N::SelectStmt(query)) if returns_values(link.sub_link_type) => outputs(query)
+                    .iter()
+                    .flat_map(|output| &output.values)
+                    .any(|value| is_star(value) || self.shown_by(value)),
                 _ => false,
             },
             _ => false,
@@ -290,6 +301,23 @@ fn returns_values(kind: i32) -> bool {
 fn makes_text(name: &[Node]) -> bool {
     !matches!(
         strings(name).unwrap_or_default().last(),
-        Some(&("=" | "<>" | "!=" | "<" | "<=" | ">" | ">=" | "~" | "~*" | "!~" | "!~*" | "~~" | "~~*" | "!~~" | "!~~*" | "^@"))
+        Some(
+            &("="
+                | "<>"
+                | "!="
+                | "<"
+                | "<="
+                | ">"
+                | ">="
+                | "~"
+                | "~*"
+                | "!~"
+                | "!~*"
+                | "~~"
+                | "~~*"
+                | "!~~"
+                | "!~~*"
+                | "^@")
+        )
     )
 }

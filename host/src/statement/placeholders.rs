@@ -105,7 +105,7 @@ fn check_characters(sql: &str) -> Result<(), Finding> {
         Some((at, c)) => Err(Finding::new(
             "characters",
             Some(at),
-            format!("the character {:?} is not printable ASCII", c),
+            format!("the character {c:?} is not printable ASCII"),
             "use printable ASCII, newline and tab only",
         )),
     }
@@ -181,7 +181,11 @@ fn mark(sql: &str, placeholders: &[Placeholder]) -> String {
 }
 
 /// The variant's text with each placeholder replaced by what `value` gives for its name, quoted.
-pub(super) fn substitute(sql: &str, placeholders: &[Placeholder], value: impl Fn(&str) -> Option<String>) -> Option<String> {
+pub(super) fn substitute(
+    sql: &str,
+    placeholders: &[Placeholder],
+    value: impl Fn(&str) -> Option<String>,
+) -> Option<String> {
     let mut out = String::with_capacity(sql.len() + 64);
     let mut done = 0;
     for placeholder in placeholders {

@@ -94,7 +94,8 @@ impl ProvenStatement {
 /// At least one and at most fifty [`Fault`]s.
 pub fn prove(statement: &Statement) -> Result<ProvenStatement, Vec<Fault>> {
     let place = format!("statement `{}`", shown(&statement.id));
-    let mut faults: Vec<Fault> = check_header(statement).into_iter().map(|finding| finding.at_place(&place, "")).collect();
+    let mut faults: Vec<Fault> =
+        check_header(statement).into_iter().map(|finding| finding.at_place(&place, "")).collect();
     let mut proven: Vec<(Class, Vec<Placeholder>)> = Vec::new();
     for (index, variant) in statement.variants.iter().enumerate().take(MAX_VARIANTS) {
         match prove_variant(statement, variant) {
@@ -193,7 +194,12 @@ fn check_header(statement: &Statement) -> Vec<Finding> {
     let mut names = BTreeSet::new();
     for input in &statement.inputs {
         let name = shown(&input.name);
-        check(is_name(&input.name), "names", format!("input `{name}` is not well-formed"), "use ^[a-z][a-z0-9_]{0,62}$");
+        check(
+            is_name(&input.name),
+            "names",
+            format!("input `{name}` is not well-formed"),
+            "use ^[a-z][a-z0-9_]{0,62}$",
+        );
         check(names.insert(input.name.as_str()), "names", format!("input `{name}` is there twice"), "rename one");
         check(
             input.name != EXTENSION_SCHEMA,
@@ -212,7 +218,12 @@ fn check_header(statement: &Statement) -> Vec<Finding> {
     for column in &statement.columns {
         let name = shown(&column.name);
         let plain = (1..=63).contains(&column.name.len()) && !column.name.chars().any(char::is_control);
-        check(plain, "names", format!("column `{name}` is empty, too long or has control characters"), "use 1 to 63 bytes");
+        check(
+            plain,
+            "names",
+            format!("column `{name}` is empty, too long or has control characters"),
+            "use 1 to 63 bytes",
+        );
         check(names.insert(column.name.as_str()), "names", format!("column `{name}` is there twice"), "rename one");
     }
     findings.extend(version::check(&statement.variants));

@@ -130,7 +130,9 @@ fn compare(a: &str, b: &str) -> Ordering {
 }
 
 fn fits_extension(variant: &Variant, facts: &ServerFacts) -> bool {
-    let Some(range) = &variant.extension else { return true };
+    let Some(range) = &variant.extension else {
+        return true;
+    };
     facts.extensions.iter().any(|(name, version, _)| {
         let unbounded = range.min.is_empty() && range.below.is_empty();
         *name == range.name
@@ -159,7 +161,8 @@ pub(super) fn choose(variants: &[Variant], facts: &ServerFacts) -> Result<usize,
         return Err(NoVariant::NeedsStandby);
     }
     let needed: Vec<String> = variants.iter().map(describe).collect();
-    let mut named: Vec<&str> = variants.iter().filter_map(|v| v.extension.as_ref()).map(|range| range.name.as_str()).collect();
+    let mut named: Vec<&str> =
+        variants.iter().filter_map(|v| v.extension.as_ref()).map(|range| range.name.as_str()).collect();
     named.sort_unstable();
     named.dedup();
     let installed: String = named
@@ -170,14 +173,19 @@ pub(super) fn choose(variants: &[Variant], facts: &ServerFacts) -> Result<usize,
         })
         .collect();
     let server = display_version(facts.version_num);
-    Err(NoVariant::Unsupported(format!("the server is PostgreSQL {server}{installed}; needed is {}", needed.join(", or "))))
+    Err(NoVariant::Unsupported(format!(
+        "the server is PostgreSQL {server}{installed}; needed is {}",
+        needed.join(", or ")
+    )))
 }
 
 fn choose_as(variants: &[Variant], facts: &ServerFacts, role: Role) -> Option<usize> {
     let major = facts.version_num / 10_000;
     let candidates = || {
         let fits = move |variant: &Variant| {
-            (variant.role == Role::Any || variant.role == role) && variant.min_version <= major && fits_extension(variant, facts)
+            (variant.role == Role::Any || variant.role == role)
+                && variant.min_version <= major
+                && fits_extension(variant, facts)
         };
         variants.iter().enumerate().filter(move |(_, variant)| fits(variant))
     };
@@ -237,7 +245,10 @@ mod tests {
         assert!(matches!(choose(&variants, &server(12, false, None)), Err(NoVariant::Unsupported(_))));
         let deliberate = [variant(13, 17, Role::Any, None)];
         assert!(matches!(choose(&deliberate, &server(18, false, None)), Err(NoVariant::Unsupported(_))));
-        assert_eq!(choose(&[variant(13, 0, Role::Standby, None)], &server(18, false, None)), Err(NoVariant::NeedsStandby));
+        assert_eq!(
+            choose(&[variant(13, 0, Role::Standby, None)], &server(18, false, None)),
+            Err(NoVariant::NeedsStandby)
+        );
     }
 
     #[test]
@@ -263,7 +274,10 @@ mod tests {
             vec![variant(13, 0, Role::Any, None), variant(17, 0, Role::Primary, None)],
             vec![variant(13, 17, Role::Any, None), variant(16, 18, Role::Standby, None)],
             vec![variant(0, 0, Role::Any, Some(("pgss", "1.9", "1.10"))), variant(0, 0, Role::Any, None)],
-            vec![variant(0, 0, Role::Any, Some(("pgss", "", "1.9"))), variant(0, 0, Role::Any, Some(("other", "", "")))],
+            vec![
+                variant(0, 0, Role::Any, Some(("pgss", "", "1.9"))),
+                variant(0, 0, Role::Any, Some(("other", "", ""))),
+            ],
             vec![variant(0, 0, Role::Any, Some(("pgss", "1.10", "1.9")))],
             vec![variant(0, 0, Role::Any, Some(("pgss", "1.x", "")))],
             vec![variant(0, 0, Role::Any, Some(("Pgss\n", "", "")))],
@@ -273,8 +287,8 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_variant()(min in 10u32..24, len in 0u32..9, role in 0..3, ext in proptest::option::of((0u32..6, 0u32..6))) -> Variant {
-            let role = [Role::Any, Role::Primary, Role::Standby][role as usize];
+        fn any_variant()(min in 10u32..24, len in 0u32..9, role in 0..3usize, ext in proptest::option::of((0u32..6, 0u32..6))) -> Variant {
+            let role = [Role::Any, Role::Primary, Role::Standby][role];
             let bound = |n: u32| if n == 0 { String::new() } else { format!("1.{}", n + 6) };
             let extension = ext.map(|(a, b)| ExtensionRange { name: "pgss".to_owned(), min: bound(a), below: bound(b) });
             Variant { min_version: min, below_version: if len == 0 { 0 } else { min + len }, extension, role, sql: String::new() }

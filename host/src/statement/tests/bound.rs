@@ -16,8 +16,10 @@ fn wrong(error: Result<BoundStatement, BindError>) -> String {
 
 #[test]
 fn inputs_are_checked_against_their_kinds() {
-    let sql = "SELECT $1::bool::text || $2::int8 || $3::float8 || $4::text || $5::int8[]::text || $6::text[]::text AS x";
-    let proven = Case::new(Mode::Read, sql).inputs("b:boolean i:integer n:number t:text l:integers s:texts").prove().unwrap();
+    let sql =
+        "SELECT $1::bool::text || $2::int8 || $3::float8 || $4::text || $5::int8[]::text || $6::text[]::text AS x";
+    let proven =
+        Case::new(Mode::Read, sql).inputs("b:boolean i:integer n:number t:text l:integers s:texts").prove().unwrap();
     let good = vec![
         Value::Boolean(true),
         Value::Integer(1),
@@ -57,7 +59,9 @@ fn vacuum() -> ProvenStatement {
 
 #[test]
 fn identifiers_are_narrow() {
-    for bad in ["", "1a", "a b", "a\"b", "a.b", "a\0", "é", "a;--", "a\n", &"a".repeat(64), "$1", ":x", "a-b", "\u{202e}"] {
+    for bad in
+        ["", "1a", "a b", "a\"b", "a.b", "a\0", "é", "a;--", "a\n", &"a".repeat(64), "$1", ":x", "a-b", "\u{202e}"]
+    {
         assert_eq!(wrong(vacuum().bind(&server(15), &[text("public"), text(bad)])), "t", "{bad:?}");
     }
     for bad in [Value::Null, Value::Integer(1), Value::Texts(vec!["a".to_owned()])] {

@@ -16,7 +16,8 @@ struct Case {
 
 impl Case {
     fn new(mode: Mode, sql: &str) -> Self {
-        let variant = Variant { min_version: 13, below_version: 0, extension: None, role: Role::Any, sql: sql.to_owned() };
+        let variant =
+            Variant { min_version: 13, below_version: 0, extension: None, role: Role::Any, sql: sql.to_owned() };
         let statement = Statement {
             id: "case".to_owned(),
             mode,
