@@ -109,7 +109,7 @@ impl Walk<'_> {
             },
             Some(N::CoalesceExpr(coalesce)) => match &**coalesce {
                 pg::CoalesceExpr { xpr: None, coalescetype: 0, coalescecollid: 0, args, location: _ } => {
-                    self.each(args)
+                    self.each(args);
                 }
                 other => self.refuse_construct(other.location, "this COALESCE"),
             },
@@ -129,7 +129,7 @@ impl Walk<'_> {
             },
             Some(N::NullTest(test)) => match &**test {
                 pg::NullTest { xpr: None, arg, nulltesttype: _, argisrow: false, location: _ } => {
-                    self.maybe(arg.as_deref())
+                    self.maybe(arg.as_deref());
                 }
                 other => self.refuse_construct(other.location, "this test"),
             },
@@ -146,7 +146,7 @@ impl Walk<'_> {
                 other => self.refuse_construct(other.location, "this row"),
             },
             Some(N::AArrayExpr(pg::AArrayExpr { elements, list_start: _, list_end: _, location: _ })) => {
-                self.each(elements)
+                self.each(elements);
             }
             Some(N::AIndirection(indirection)) => {
                 let pg::AIndirection { arg, indirection } = &**indirection;
@@ -174,7 +174,7 @@ impl Walk<'_> {
             },
             Some(N::GroupingFunc(grouping)) => match &**grouping {
                 pg::GroupingFunc { xpr: None, args, refs, agglevelsup: 0, location: _ } if refs.is_empty() => {
-                    self.each(args)
+                    self.each(args);
                 }
                 other => self.refuse_construct(other.location, "this GROUPING"),
             },
