@@ -33,7 +33,9 @@ static PARTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
 #[must_use]
 pub fn redact_message(message: &str) -> String {
     let clean: String = super::plain(message).replace(['\n', '\t'], " ");
-    let Some(parts) = PARTS.as_ref() else { return "(message withheld)".to_owned() };
+    let Some(parts) = PARTS.as_ref() else {
+        return "(message withheld)".to_owned();
+    };
     let shown = parts.replace_all(&clean, |found: &Captures<'_>| {
         let part = |name| found.name(name).map(|part| part.as_str());
         if let Some(equals) = part("assigned") {

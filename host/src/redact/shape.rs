@@ -127,7 +127,9 @@ fn by_tokens(sql: &str) -> Option<Shape> {
         match Token::try_from(token.token).ok()? {
             Token::SqlComment | Token::CComment => shape.space(),
             // With `standard_conforming_strings` off, a backslash may have hidden this string's end from us.
-            Token::Sconst if text.contains('\\') && !text.starts_with(['e', 'E', '$']) => return None,
+            Token::Sconst if text.contains('\\') && !text.starts_with(['e', 'E', '$']) => {
+                return None;
+            }
             Token::Sconst
             | Token::Usconst
             | Token::Bconst

@@ -17,7 +17,8 @@ impl Walk<'_> {
                 let at = usize::try_from(*location).unwrap_or_default();
                 self.parameters.entry(*number).or_insert(at);
             }
-            Some(N::AConst(pg::AConst { isnull: _, location: _, val: _ })) => {}
+            // Constants; CURRENT_TIMESTAMP, CURRENT_USER and their like, of which the parser knows no others.
+            Some(N::AConst(pg::AConst { isnull: _, location: _, val: _ }) | N::SqlvalueFunction(_)) => {}
             Some(N::AExpr(expression)) => {
                 let pg::AExpr { kind, name, lexpr, rexpr, rexpr_list_start: _, rexpr_list_end: _, location } =
                     &**expression;
@@ -108,7 +109,7 @@ impl Walk<'_> {
             },
             Some(N::CoalesceExpr(coalesce)) => match &**coalesce {
                 pg::CoalesceExpr { xpr: None, coalescetype: 0, coalescecollid: 0, args, location: _ } => {
-                    self.each(args)
+                    self.each(args);
                 }
                 other => self.refuse_construct(other.location, "this COALESCE"),
             },
@@ -128,7 +129,7 @@ impl Walk<'_> {
             },
             Some(N::NullTest(test)) => match &**test {
                 pg::NullTest { xpr: None, arg, nulltesttype: _, argisrow: false, location: _ } => {
-                    self.maybe(arg.as_deref())
+                    self.maybe(arg.as_deref());
                 }
                 other => self.refuse_construct(other.location, "this test"),
             },
@@ -136,8 +137,6 @@ impl Walk<'_> {
                 pg::BooleanTest { xpr: None, arg, booltesttype: _, location: _ } => self.maybe(arg.as_deref()),
                 other => self.refuse_construct(other.location, "this test"),
             },
-            // CURRENT_TIMESTAMP, CURRENT_USER and their like; the parser knows no others.
-            Some(N::SqlvalueFunction(_)) => {}
             Some(N::RowExpr(row)) => match &**row {
                 pg::RowExpr { xpr: None, args, row_typeid: 0, row_format: _, colnames, location: _ }
                     if colnames.is_empty() =>
@@ -147,7 +146,7 @@ impl Walk<'_> {
                 other => self.refuse_construct(other.location, "this row"),
             },
             Some(N::AArrayExpr(pg::AArrayExpr { elements, list_start: _, list_end: _, location: _ })) => {
-                self.each(elements)
+                self.each(elements);
             }
             Some(N::AIndirection(indirection)) => {
                 let pg::AIndirection { arg, indirection } = &**indirection;
@@ -175,7 +174,7 @@ impl Walk<'_> {
             },
             Some(N::GroupingFunc(grouping)) => match &**grouping {
                 pg::GroupingFunc { xpr: None, args, refs, agglevelsup: 0, location: _ } if refs.is_empty() => {
-                    self.each(args)
+                    self.each(args);
                 }
                 other => self.refuse_construct(other.location, "this GROUPING"),
             },

@@ -231,6 +231,13 @@ pub(super) fn is_lookup_type(name: &str) -> bool {
     LOOKUP_TYPES.contains(&name)
 }
 
+/// Every name on the lists, for the test of the page that documents them.
+#[cfg(test)]
+pub(super) fn listed() -> impl Iterator<Item = &'static str> {
+    let lists = [SIGNAL, TYPES, LOOKUP_TYPES, SECRET_RELATIONS].into_iter().flatten().copied();
+    READ_SET.iter().copied().chain(lists)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

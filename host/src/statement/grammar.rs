@@ -179,7 +179,9 @@ impl Walk<'_> {
     /// Walks the CTEs and brings their names into scope: all of them for RECURSIVE, else each for those after it. So an
     /// unqualified name is taken for a CTE exactly where PostgreSQL takes it for one.
     fn with(&mut self, clause: Option<&pg::WithClause>) -> bool {
-        let Some(pg::WithClause { ctes, recursive, location: _ }) = clause else { return false };
+        let Some(pg::WithClause { ctes, recursive, location: _ }) = clause else {
+            return false;
+        };
         let names = ctes.iter().filter_map(|node| match &node.node {
             Some(N::CommonTableExpr(cte)) => Some(cte.ctename.clone()),
             _ => None,
@@ -342,7 +344,9 @@ impl Walk<'_> {
     }
 
     fn returning(&mut self, clause: Option<&pg::ReturningClause>) {
-        let Some(pg::ReturningClause { options, exprs }) = clause else { return };
+        let Some(pg::ReturningClause { options, exprs }) = clause else {
+            return;
+        };
         if !options.is_empty() {
             self.refuse_construct(-1, "RETURNING WITH");
         }
@@ -457,7 +461,9 @@ impl Walk<'_> {
 
 /// The parser's own name of a node, for a message: `XmlExpr`, `CopyStmt`.
 pub(super) fn kind_of(node: &Node) -> String {
-    let Some(inner) = &node.node else { return "an empty node".to_owned() };
+    let Some(inner) = &node.node else {
+        return "an empty node".to_owned();
+    };
     let debug = format!("{inner:?}");
     let name: String = debug.chars().take_while(char::is_ascii_alphanumeric).collect();
     format!("`{name}`")

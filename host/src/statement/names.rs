@@ -199,9 +199,8 @@ impl Walk<'_> {
             };
             let pg::DefElem { defnamespace, defname, arg, defaction: _, location, arg_location: _ } = &**option;
             let constant = match arg.as_ref().map(|arg| arg.node.as_ref()) {
-                None => true,
+                None | Some(Some(N::Integer(_) | N::Boolean(_))) => true,
                 Some(Some(N::String(text))) => !text.sval.starts_with(MARK),
-                Some(Some(N::Integer(_) | N::Boolean(_))) => true,
                 Some(_) => false,
             };
             if !defnamespace.is_empty() || !allowed.contains(&defname.as_str()) || !constant || seen.contains(&defname)
@@ -303,7 +302,9 @@ impl Walk<'_> {
     /// A cast. A type such as regclass prints an oid as a name, which is useful, and looks a text up as a name, folding its
     /// case and searching for it, which is not: so what is cast to it must be known to be an oid.
     pub(super) fn cast(&mut self, arg: Option<&Node>, type_name: Option<&pg::TypeName>, location: i32) {
-        let Some(name) = self.type_name(type_name, location) else { return };
+        let Some(name) = self.type_name(type_name, location) else {
+            return;
+        };
         if !functions::is_lookup_type(name) {
             return;
         }

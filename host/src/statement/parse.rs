@@ -91,7 +91,7 @@ mod tests {
     fn depth_is_an_answer_not_a_crash() {
         for sql in [
             format!("SELECT {}1{}", "(".repeat(4000), ")".repeat(4000)),
-            format!("SELECT {}1", "-".repeat(1).to_string() + &" -".repeat(4000)),
+            format!("SELECT {}1", "- ".repeat(4000)),
             format!("SELECT {}true", "NOT ".repeat(8000)),
             format!("SELECT 1{}", "+1".repeat(4000)),
             format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(2000)),

@@ -105,7 +105,7 @@ fn check_characters(sql: &str) -> Result<(), Finding> {
         Some((at, c)) => Err(Finding::new(
             "characters",
             Some(at),
-            format!("the character {:?} is not printable ASCII", c),
+            format!("the character {c:?} is not printable ASCII"),
             "use printable ASCII, newline and tab only",
         )),
     }

@@ -130,7 +130,9 @@ fn compare(a: &str, b: &str) -> Ordering {
 }
 
 fn fits_extension(variant: &Variant, facts: &ServerFacts) -> bool {
-    let Some(range) = &variant.extension else { return true };
+    let Some(range) = &variant.extension else {
+        return true;
+    };
     facts.extensions.iter().any(|(name, version, _)| {
         let unbounded = range.min.is_empty() && range.below.is_empty();
         *name == range.name
@@ -285,8 +287,8 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_variant()(min in 10u32..24, len in 0u32..9, role in 0..3, ext in proptest::option::of((0u32..6, 0u32..6))) -> Variant {
-            let role = [Role::Any, Role::Primary, Role::Standby][role as usize];
+        fn any_variant()(min in 10u32..24, len in 0u32..9, role in 0..3usize, ext in proptest::option::of((0u32..6, 0u32..6))) -> Variant {
+            let role = [Role::Any, Role::Primary, Role::Standby][role];
             let bound = |n: u32| if n == 0 { String::new() } else { format!("1.{}", n + 6) };
             let extension = ext.map(|(a, b)| ExtensionRange { name: "pgss".to_owned(), min: bound(a), below: bound(b) });
             Variant { min_version: min, below_version: if len == 0 { 0 } else { min + len }, extension, role, sql: String::new() }

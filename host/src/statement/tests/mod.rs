@@ -87,3 +87,39 @@ fn columns(names: &str) -> Vec<Column> {
 fn server(major: u32) -> ServerFacts {
     ServerFacts { version_num: major * 10_000, in_recovery: false, extensions: Vec::new() }
 }
+
+/// The page for pack authors says what the lists say.
+#[test]
+fn the_page_names_every_rule_function_and_type() {
+    let page = include_str!("../../../../docs/statements.md");
+    let missing: Vec<&str> = functions::listed().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    for rule in [
+        "bounds",
+        "calls",
+        "characters",
+        "class",
+        "columns",
+        "comments",
+        "constructs",
+        "coverage",
+        "functions",
+        "identifiers",
+        "kinds",
+        "mode",
+        "names",
+        "nesting",
+        "numbers",
+        "one-statement",
+        "parameters",
+        "placeholders",
+        "qualified",
+        "relations",
+        "size",
+        "strings",
+        "syntax",
+        "types",
+    ] {
+        assert!(page.contains(&format!("\n| `{rule}` |")), "{rule}");
+    }
+}
