@@ -58,6 +58,7 @@ pub(super) struct Session {
     pub(super) statement_timeout: Duration,
     retired: bool,
     statements: StatementCache,
+    frame: Option<Arc<Frame>>,
     guard: Guard,
     tls: MakeRustlsConnect,
     driver: AbortHandle,
@@ -129,6 +130,7 @@ impl Session {
             statement_timeout: endpoint.timeouts.statement,
             retired: false,
             statements: StatementCache::new(),
+            frame: None,
             guard,
             tls: tls.clone(),
             driver,
@@ -188,17 +190,22 @@ impl Session {
         self.statements.forget(sql);
     }
 
-    /// The statements around a read; four small texts that share the cache.
-    pub(super) async fn frame(&mut self) -> Result<Frame, QueryError> {
-        const TEXT: &[Type] = &[Type::TEXT];
-        Ok(Frame {
-            begin_read: self.prepared(&Arc::from("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"), &[]).await?,
-            set_timeout: self
-                .prepared(&Arc::from("SELECT pg_catalog.set_config('statement_timeout', $1, true)"), TEXT)
-                .await?,
-            rollback: self.prepared(&Arc::from("ROLLBACK"), &[]).await?,
-            unlock: self.prepared(&Arc::from("SELECT pg_catalog.pg_advisory_unlock_all()"), &[]).await?,
-        })
+    /// The statements around a read, prepared with the first one, in one burst.
+    pub(super) async fn frame(&mut self) -> Result<Arc<Frame>, QueryError> {
+        if let Some(frame) = &self.frame {
+            return Ok(Arc::clone(frame));
+        }
+        let client = &self.client;
+        let (begin_read, set_timeout, rollback, unlock) = futures_util::try_join!(
+            client.prepare("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"),
+            client.prepare("SELECT pg_catalog.set_config('statement_timeout', $1, true)"),
+            client.prepare("ROLLBACK"),
+            client.prepare("SELECT pg_catalog.pg_advisory_unlock_all()"),
+        )
+        .map_err(|e| error::from_driver(&e))?;
+        let frame = Arc::new(Frame { begin_read, set_timeout, rollback, unlock });
+        self.frame = Some(Arc::clone(&frame));
+        Ok(frame)
     }
 
     /// After a transaction that was committed: what it may have left in the session is undone, and the guard read back.

@@ -1,6 +1,6 @@
 //! How to reach one PostgreSQL server, as an operator writes it down. Passwords are not here, only where they are kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -192,6 +192,20 @@ impl TargetSettings {
             maintenance: None,
         }
     }
+
+    /// The same with the relative paths of its files taken from a directory: the one of the configuration file.
+    #[must_use]
+    pub fn relative_to(mut self, base: &Path) -> Self {
+        let own =
+            [&mut self.servicefile, &mut self.password_file, &mut self.passfile, &mut self.sslcert, &mut self.sslkey];
+        let maintenance = self.maintenance.as_mut().map(|m| [&mut m.password_file, &mut m.sslcert, &mut m.sslkey]);
+        // `system` is a word and no path.
+        let root = Some(&mut self.sslrootcert).filter(|root| root.as_deref() != Some(Path::new("system")));
+        for path in own.into_iter().chain(maintenance.into_iter().flatten()).chain(root).filter_map(Option::as_mut) {
+            *path = base.join(&*path);
+        }
+        self
+    }
 }
 
 fn refuse_password<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
@@ -227,6 +241,17 @@ mod tests {
         assert!(SslMode::parse("prefer").unwrap_err().contains("plaintext"));
         let read = toml::from_str::<TargetSettings>("name = \"a\"\nsslmode = \"verify-ca\"").unwrap();
         assert_eq!(read.sslmode, Some(SslMode::VerifyCa));
+    }
+
+    #[test]
+    fn paths_are_taken_from_the_configurations_directory() {
+        let text = "name = \"a\"\npassword_file = \"pw\"\nsslcert = \"/c\"\nsslrootcert = \"system\"\n\
+                    maintenance = { user = \"m\", password_file = \"pw2\" }";
+        let settings = toml::from_str::<TargetSettings>(text).unwrap().relative_to(Path::new("/etc/lockgate"));
+        assert_eq!(settings.password_file.as_deref(), Some(Path::new("/etc/lockgate/pw")));
+        assert_eq!(settings.sslcert.as_deref(), Some(Path::new("/c")));
+        assert_eq!(settings.sslrootcert.as_deref(), Some(Path::new("system")));
+        assert_eq!(settings.maintenance.unwrap().password_file.as_deref(), Some(Path::new("/etc/lockgate/pw2")));
     }
 
     #[test]

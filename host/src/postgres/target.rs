@@ -153,7 +153,10 @@ impl Target {
             }
             .map_err(|failed| failed.error),
         };
-        done.inspect_err(|error| self.learn_from(error))
+        done.inspect_err(|error| {
+            tracing::debug!(target = self.name(), statement = &*bound.id, %error, "a statement failed");
+            self.learn_from(error);
+        })
     }
 
     async fn transact(&self, bound: &BoundStatement, limits: &Limits, pick: Pick) -> Result<Executed, Failed> {

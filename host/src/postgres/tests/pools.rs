@@ -47,7 +47,8 @@ async fn prepared_statements_are_bounded_on_the_server() {
     }
     let held = bound(Mode::Read, "SELECT count(*) AS n FROM pg_catalog.pg_prepared_statements", &["n"]);
     let Value::Integer(held) = target.execute(&held, &limits()).await.unwrap().rows.rows[0][0] else { panic!() };
-    assert!(held <= i64::try_from(CAPACITY).unwrap(), "{held}");
+    // The cache and the four statements around each read.
+    assert!(held <= i64::try_from(CAPACITY).unwrap() + 4, "{held}");
 }
 
 #[tokio::test]

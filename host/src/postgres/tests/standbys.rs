@@ -36,10 +36,9 @@ async fn a_standby_is_known_as_one_until_it_is_promoted() {
     assert!(twin.execute(&read, &limits()).await.is_err());
     assert_eq!(twin.role_hint(), None);
     standby.promote().await.unwrap();
-    standby
-        .execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'agent'")
-        .await
-        .unwrap();
+    let ours = "FROM pg_stat_activity WHERE usename = 'agent'";
+    standby.execute(&format!("SELECT pg_terminate_backend(pid) {ours}")).await.unwrap();
+    standby.wait_for(&format!("SELECT count(*) {ours}"), "0", PATIENCE).await.unwrap();
     let error = target.execute(&read, &limits()).await.unwrap_err();
     assert!(matches!(&error, QueryError::Connection { message, .. } if message.contains("call again")), "{error:?}");
     assert!(!target.facts().await.unwrap().server.in_recovery);

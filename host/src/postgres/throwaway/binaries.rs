@@ -26,8 +26,22 @@ impl Binaries {
     }
 
     fn find_in(major: Option<u32>, packaged: &Path, lookup: environment::Lookup<'_>) -> Result<Self, ThrowawayError> {
-        let named = major.and_then(|major| lookup(&format!("PG_BIN_{major}")));
-        let mut places: Vec<PathBuf> = named.into_iter().chain(lookup("PG_BIN")).map(PathBuf::from).collect();
+        // A place that somebody names is the place: another server would not be what was meant.
+        let variables = major.map(|major| format!("PG_BIN_{major}")).into_iter().chain(["PG_BIN".to_owned()]);
+        for variable in variables {
+            let Some(dir) = lookup(&variable) else { continue };
+            match Self::at(Path::new(&dir)) {
+                Some(found) if major.is_none_or(|major| found.major == major) => return Ok(found),
+                // `PG_BIN` may be the general answer and another version be wanted for once.
+                Some(_) if variable == "PG_BIN" => {}
+                _ => {
+                    return Err(ThrowawayError::new(format!(
+                        "{variable} is `{dir}`, where no `initdb` and `postgres` of that version run"
+                    )));
+                }
+            }
+        }
+        let mut places: Vec<PathBuf> = Vec::new();
         let mut versions: Vec<u32> = std::fs::read_dir(packaged)
             .map(|entries| entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect())
             .unwrap_or_default();
@@ -96,6 +110,13 @@ mod tests {
         assert_eq!(parse_major("postgres (PostgreSQL) 15.18 (Debian 15.18-1)\n"), Some(15));
         assert_eq!(parse_major("postgres (PostgreSQL) 18devel\n"), Some(18));
         assert_eq!(parse_major("psql 15"), None);
+    }
+
+    #[test]
+    fn a_named_place_without_a_server_is_an_error() {
+        let lookup = |name: &str| (name == "PG_BIN").then(|| "/nonexistent".to_owned());
+        let error = Binaries::find_in(None, Path::new(PACKAGED), &lookup).unwrap_err().to_string();
+        assert!(error.contains("PG_BIN is `/nonexistent`"), "{error}");
     }
 
     #[test]
