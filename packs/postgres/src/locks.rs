@@ -65,7 +65,7 @@ SELECT w.blocked::int8 AS blocked_pid, a.usename::text AS blocked_user, a.applic
     };
 }
 
-static CHAINS_READ: Statement = Statement::read("lock_blocking_chains")
+pub(crate) static CHAINS_READ: Statement = Statement::read("lock_blocking_chains")
     .columns(&[
         Column::integer("blocked_pid"),
         Column::text("blocked_user"),
