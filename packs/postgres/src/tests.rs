@@ -193,7 +193,7 @@ fn chains_name_their_head() {
     let (words, notice) = summary(thirty);
     assert_eq!(words, "30 backends wait, all behind backend 4471");
     assert!(
-        notice.contains("4471 is idle in transaction since 18 min") && notice.contains("terminate_backend"),
+        notice.contains("4471 has been idle in transaction for 18 min") && notice.contains("terminate_backend"),
         "{notice}"
     );
     assert_eq!(summary(vec![]).0, "no backend waits for a lock");
