@@ -113,7 +113,7 @@ mod global {
             if before != usize::MAX {
                 let start = before.checked_mul(PAGE)?;
                 // The very last page ends where a 32-bit address wraps round: leave one byte of it unused.
-                return Some((start, start.checked_add(pages.checked_mul(PAGE)?).unwrap_or(usize::MAX)));
+                return Some((start, start.saturating_add(pages.checked_mul(PAGE)?)));
             }
         }
         None

@@ -22,7 +22,7 @@ pub enum Kind {
     Number,
     /// Bound as `text`.
     Text,
-    /// Not bound: the host writes the quoted identifier for `:"name"`. Only in statements of mode [`Mode::Maintain`].
+    /// Not bound: the host writes the quoted identifier for `:"name"`. Only in statements that maintain ([`Statement::maintain`]).
     Identifier,
     /// Bound as `int8[]`.
     Integers,

@@ -62,6 +62,8 @@ pub struct BuildOptions {
     pub directory: PathBuf,
     /// Which compiler; `None` for the environment's `LOCKGATE_WASM_TOOLCHAIN`, or else the first that is there.
     pub toolchain: Option<Toolchain>,
+    /// Where cargo keeps what it builds; `None` for the workspace's own directory.
+    pub target_directory: Option<PathBuf>,
     /// Fail rather than change `Cargo.lock`.
     pub locked: bool,
     /// Show cargo's own messages while it builds; otherwise they are a part of the error.
@@ -72,7 +74,7 @@ impl BuildOptions {
     /// The first compiler that is there, quietly.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), toolchain: None, locked: false, verbose: false }
+        Self { directory: directory.into(), toolchain: None, target_directory: None, locked: false, verbose: false }
     }
 }
 
@@ -158,6 +160,7 @@ pub fn build_pack(options: &BuildOptions) -> Result<Vec<u8>, BuildError> {
 /// Has cargo build the core module, and says where it is.
 fn compile(options: &BuildOptions, compiler: &Compiler, project: &Project) -> Result<PathBuf, BuildError> {
     let program = project::cargo();
+    let target = options.target_directory.as_deref().unwrap_or(&project.target);
     let mut cargo = Command::new(&program);
     cargo
         .arg("build")
@@ -166,7 +169,7 @@ fn compile(options: &BuildOptions, compiler: &Compiler, project: &Project) -> Re
         .arg(&project.manifest)
         // One for each compiler: in a shared one each would throw away what the other built.
         .arg("--target-dir")
-        .arg(project.target.join("packs").join(compiler.toolchain().as_str()))
+        .arg(target.join("packs").join(compiler.toolchain().as_str()))
         .args(["--message-format", "json-render-diagnostics"]);
     for setting in PROFILE {
         cargo.args(["--config", setting]);

@@ -15,6 +15,8 @@ mod queries;
 mod replication;
 mod sessions;
 mod signals;
+#[cfg(test)]
+mod tests;
 
 use lockgate_pack::Pack;
 

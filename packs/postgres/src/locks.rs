@@ -65,7 +65,7 @@ SELECT w.blocked::int8 AS blocked_pid, a.usename::text AS blocked_user, a.applic
     };
 }
 
-static CHAINS_READ: Statement = Statement::read("lock_blocking_chains")
+pub(crate) static CHAINS_READ: Statement = Statement::read("lock_blocking_chains")
     .columns(&[
         Column::integer("blocked_pid"),
         Column::text("blocked_user"),
@@ -121,7 +121,7 @@ fn lock_blocking_chains(call: &Call<'_>) -> Result<Outcome, Failure> {
     let mut outcome = listed(call, rows, 1000, "Blocked backends", |_| summary);
     for (pid, head) in heads.iter().filter(|(_, head)| head.idle_in_transaction).take(5) {
         outcome = outcome.notice(format!(
-            "{pid} is idle in transaction since {}: cancel_query would do nothing, terminate_backend ends it",
+            "{pid} has been idle in transaction for {}: cancel_query would do nothing, terminate_backend ends it",
             duration(head.seconds)
         ));
     }

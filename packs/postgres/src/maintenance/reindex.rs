@@ -11,7 +11,7 @@ use lockgate_pack::{
 use super::{SCHEMA, oid, same};
 use crate::common::{SEES_OTHERS, counted, is_uncertain, must_see_others, seconds_since, size};
 
-static INDEX_READ: Statement = Statement::read("index")
+pub(crate) static INDEX_READ: Statement = Statement::read("index")
     .inputs(&[Input::new("schema", Kind::Text), Input::new("index", Kind::Text)])
     .columns(&[
         Column::integer("oid"),
@@ -44,7 +44,7 @@ static INDEX_READ: Statement = Statement::read("index")
 
 /// It waits for every transaction that may write to the table, and at its end for every older snapshot in the database. Those
 /// come and go; one that is open for more than a minute may stay.
-static BLOCKERS: Statement = Statement::read("reindex_blockers")
+pub(crate) static BLOCKERS: Statement = Statement::read("reindex_blockers")
     .inputs(&[Input::new("table_oid", Kind::Integer)])
     .columns(&[
         Column::integer("pid"),
@@ -83,7 +83,7 @@ SELECT COALESCE(a.pid, 0)::int8 AS pid, a.usename::text AS user_name, a.applicat
     ))
     .primary()]);
 
-static INVALID: Statement = Statement::read("invalid_indexes_of_table")
+pub(crate) static INVALID: Statement = Statement::read("invalid_indexes_of_table")
     .inputs(&[Input::new("table_oid", Kind::Integer)])
     .columns(&[
         Column::integer("oid"),
@@ -106,7 +106,7 @@ static INVALID: Statement = Statement::read("invalid_indexes_of_table")
     )
     .primary()]);
 
-static REINDEX: Statement = Statement::maintain("reindex_concurrent")
+pub(crate) static REINDEX: Statement = Statement::maintain("reindex_concurrent")
     .inputs(&[Input::new("schema", Kind::Identifier), Input::new("index", Kind::Identifier)])
     .variants(&[Variant::all("REINDEX INDEX CONCURRENTLY :\"schema\".:\"index\"").primary()])
     .timeout_ms(0);

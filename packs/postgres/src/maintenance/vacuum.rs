@@ -8,12 +8,12 @@ use crate::common::{counted, size};
 /// As long as a statement may have a timeout at all: a vacuum that is cut off has done its work so far.
 const HOUR: u32 = 3_600_000;
 
-static VACUUM: Statement = Statement::maintain("vacuum_table")
+pub(crate) static VACUUM: Statement = Statement::maintain("vacuum_table")
     .inputs(TABLE_NAMES)
     .variants(&[Variant::all("VACUUM :\"schema\".:\"table\"").primary()])
     .timeout_ms(HOUR);
 
-static VACUUM_ANALYZE: Statement = Statement::maintain("vacuum_analyze_table")
+pub(crate) static VACUUM_ANALYZE: Statement = Statement::maintain("vacuum_analyze_table")
     .inputs(TABLE_NAMES)
     .variants(&[Variant::all("VACUUM (ANALYZE) :\"schema\".:\"table\"").primary()])
     .timeout_ms(HOUR);

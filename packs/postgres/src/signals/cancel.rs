@@ -7,7 +7,7 @@ use crate::common::{PID, SEES_OTHERS, counted, duration, utc};
 
 /// The query is a part of what was approved: by the time somebody has decided, the backend may run another one. So its
 /// start is matched too, and a backend that runs nothing any more does not match.
-static CANCEL: Statement = Statement::act("cancel_query")
+pub(crate) static CANCEL: Statement = Statement::act("cancel_query")
     .inputs(&[
         Input::new("pid", Kind::Integer),
         Input::new("backend_start", Kind::Text),

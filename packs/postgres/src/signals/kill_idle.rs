@@ -8,7 +8,7 @@ use crate::common::{SEES_OTHERS, counted, duration, must_see_others, seconds_sin
 /// How many at once, at most. More than a person reads through is nothing that a person approves.
 const CAP: u32 = 200;
 
-static IDLE: Statement = Statement::read("idle_backends")
+pub(crate) static IDLE: Statement = Statement::read("idle_backends")
     .inputs(&[Input::new("older_than_seconds", Kind::Integer)])
     .columns(&[
         Column::integer("pid"),
@@ -46,7 +46,7 @@ static IDLE: Statement = Statement::read("idle_backends")
     .max_rows(CAP);
 
 /// Those of the approved backends that still are the same backends and still idle for longer than the bound.
-static KILL: Statement = Statement::act("kill_idle")
+pub(crate) static KILL: Statement = Statement::act("kill_idle")
     .inputs(&[
         Input::new("pids", Kind::Integers),
         Input::new("backend_starts", Kind::Texts),

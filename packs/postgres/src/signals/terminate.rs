@@ -28,7 +28,7 @@ SELECT ",
 }
 
 /// From 14 on PostgreSQL can wait for the backend to be gone, which is the only certain answer.
-static TERMINATE: Statement = Statement::act("terminate_backend")
+pub(crate) static TERMINATE: Statement = Statement::act("terminate_backend")
     .inputs(&[Input::new("pid", Kind::Integer), Input::new("backend_start", Kind::Text)])
     .columns(&[Column::boolean("ended")])
     .variants(&[
