@@ -2,7 +2,8 @@
 //! change what a statement does, is named. What is not named is refused, so a construct of a later PostgreSQL is refused
 //! until somebody has thought about it. Fields are taken apart without `..` for the same reason: a new one does not compile.
 //!
-//! This file holds statements and clauses; `expressions.rs` what computes values; `names.rs` what names refer to.
+//! This file holds SELECT and its clauses; `changes.rs` the statements that change rows or maintain; `expressions.rs` what
+//! computes values; `names.rs` what names refer to.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -178,7 +179,7 @@ impl Walk<'_> {
 
     /// Walks the CTEs and brings their names into scope: all of them for RECURSIVE, else each for those after it. So an
     /// unqualified name is taken for a CTE exactly where PostgreSQL takes it for one.
-    fn with(&mut self, clause: Option<&pg::WithClause>) -> bool {
+    pub(super) fn with(&mut self, clause: Option<&pg::WithClause>) -> bool {
         let Some(pg::WithClause { ctes, recursive, location: _ }) = clause else {
             return false;
         };
@@ -229,7 +230,7 @@ impl Walk<'_> {
         true
     }
 
-    fn leave(&mut self, scoped: bool) {
+    pub(super) fn leave(&mut self, scoped: bool) {
         if scoped {
             self.scopes.pop();
         }
@@ -247,7 +248,7 @@ impl Walk<'_> {
     }
 
     /// Output columns of a SELECT or RETURNING, assignments of an INSERT or UPDATE.
-    fn targets(&mut self, targets: &[Node]) {
+    pub(super) fn targets(&mut self, targets: &[Node]) {
         for node in targets {
             let Some(N::ResTarget(target)) = &node.node else {
                 self.refuse_construct(-1, "this target");
@@ -277,80 +278,6 @@ impl Walk<'_> {
         if let Some(node) = node {
             self.expression(node);
         }
-    }
-
-    fn insert(&mut self, insert: &pg::InsertStmt) {
-        let pg::InsertStmt {
-            relation,
-            cols,
-            select_stmt,
-            on_conflict_clause,
-            returning_clause,
-            with_clause,
-            r#override: _,
-        } = insert;
-        self.class = Class::Write;
-        let scoped = self.with(with_clause.as_ref());
-        self.written(relation.as_ref());
-        self.targets(cols);
-        match select_stmt.as_ref().map(|node| node.node.as_ref()) {
-            None => {}
-            Some(Some(N::SelectStmt(select))) => self.select(select),
-            Some(_) => self.refuse_construct(-1, "this source of rows"),
-        }
-        if let Some(clause) = on_conflict_clause {
-            let pg::OnConflictClause { action: _, infer, target_list, where_clause, location: _ } = &**clause;
-            if let Some(infer) = infer {
-                let pg::InferClause { index_elems, where_clause, conname: _, location: _ } = &**infer;
-                self.each(index_elems);
-                self.maybe(where_clause.as_deref());
-            }
-            self.targets(target_list);
-            self.maybe(where_clause.as_deref());
-        }
-        self.returning(returning_clause.as_ref());
-        self.leave(scoped);
-    }
-
-    fn update(&mut self, update: &pg::UpdateStmt) {
-        let pg::UpdateStmt { relation, target_list, where_clause, from_clause, returning_clause, with_clause } = update;
-        self.class = Class::Write;
-        let scoped = self.with(with_clause.as_ref());
-        self.written(relation.as_ref());
-        self.targets(target_list);
-        self.each(from_clause);
-        self.required_where(where_clause.as_deref());
-        self.returning(returning_clause.as_ref());
-        self.leave(scoped);
-    }
-
-    fn delete(&mut self, delete: &pg::DeleteStmt) {
-        let pg::DeleteStmt { relation, using_clause, where_clause, returning_clause, with_clause } = delete;
-        self.class = Class::Write;
-        let scoped = self.with(with_clause.as_ref());
-        self.written(relation.as_ref());
-        self.each(using_clause);
-        self.required_where(where_clause.as_deref());
-        self.returning(returning_clause.as_ref());
-        self.leave(scoped);
-    }
-
-    /// An UPDATE or DELETE of every row is never what a reviewed action means.
-    fn required_where(&mut self, clause: Option<&Node>) {
-        if clause.is_none() {
-            self.refuse("kinds", -1, "there is no WHERE: it would change every row", "say which rows");
-        }
-        self.maybe(clause);
-    }
-
-    fn returning(&mut self, clause: Option<&pg::ReturningClause>) {
-        let Some(pg::ReturningClause { options, exprs }) = clause else {
-            return;
-        };
-        if !options.is_empty() {
-            self.refuse_construct(-1, "RETURNING WITH");
-        }
-        self.targets(exprs);
     }
 
     /// FROM items; the expressions' walk comes here for what it does not know.

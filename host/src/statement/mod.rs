@@ -3,6 +3,7 @@
 //! Knows PostgreSQL's grammar; knows neither wasm nor a connection.
 
 mod bind;
+mod changes;
 mod expressions;
 mod functions;
 mod grammar;
