@@ -79,6 +79,7 @@ impl Db {
     fn settings(&self) -> TargetSettings {
         let mut settings = self.cluster.target("test", "agent", &self.name);
         settings.pool_size = Some(1);
+        settings.statement_timeout_ms = Some(600_000);
         settings
     }
 
