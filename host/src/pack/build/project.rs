@@ -95,16 +95,18 @@ impl Project {
     /// The paths of this machine that a compiler would write down, and what it writes instead. The last one that fits is
     /// taken, so what lies inside another comes after it.
     pub(super) fn remaps(&self, compiler: &Compiler) -> Vec<(PathBuf, String)> {
-        let mut remaps = vec![(compiler.sysroot.clone(), "/rust".to_owned())];
-        // Debian's sources are a link to where they are.
-        if let Ok(sources) = std::fs::canonicalize(compiler.sysroot.join("lib/rustlib/src/rust")) {
-            remaps.push((sources, "/rust/lib/rustlib/src/rust".to_owned()));
-        }
+        // The library's sources: by the link that a compiler goes through, and by where Debian really has them.
+        let sources = compiler.sysroot.join("lib/rustlib/src/rust");
+        let real = std::fs::canonicalize(&sources).unwrap_or_else(|_| sources.clone());
+        let library = || "/rust/lib/rustlib/src/rust".to_owned();
+        let mut remaps = vec![(compiler.sysroot.clone(), "/rust".to_owned()), (real, library()), (sources, library())];
         remaps.extend(cargo_home().map(|home| (home, "/cargo".to_owned())));
         remaps.push((self.workspace.clone(), "/pack".to_owned()));
         remaps.extend(self.elsewhere.iter().cloned());
         remaps.sort_by_key(|(from, _)| from.components().count());
+        // `/usr`, Debian's sysroot, says nothing about a machine and is the start of much else.
         remaps.retain(|(from, _)| from.components().count() > 2);
+        remaps.dedup();
         remaps
     }
 
@@ -126,6 +128,7 @@ fn cargo_home() -> Option<PathBuf> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
