@@ -232,6 +232,7 @@ impl Config {
         {
             *path = base.join(&*path);
         }
+        config.targets = config.targets.into_iter().map(|target| target.relative_to(base)).collect();
         Ok(config)
     }
 

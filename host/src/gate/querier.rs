@@ -16,7 +16,7 @@ use crate::{
         sandbox::{Querier, QueryFailure},
     },
     postgres::{Limits, QueryError, Target},
-    redact::Redactor,
+    redact::{Redactor, redact_message},
     statement::{BindError, Mode},
     value::{RowSet, Value},
 };
@@ -138,7 +138,7 @@ enum Fault {
 impl Fault {
     /// The same fault for two readers: the gate, which refuses with it, and the guest, which may conclude from it.
     fn explain(self, target: &str, redactor: &Redactor) -> (Refusal, QueryFailure) {
-        let clean = |text: &str| redactor.text(text).into_owned();
+        let clean = |text: &str| redactor.text(&redact_message(text)).into_owned();
         match self {
             Self::Bind(error) => {
                 let text = error.to_string();

@@ -58,7 +58,7 @@ impl Agent {
         thinks(&format!(
             "{head} sits idle inside a transaction for {} s, on: {}",
             idle.cell(row, "idle_seconds")?,
-            idle.cell(row, "query")?
+            idle.cell(row, "last_query")?
         ));
 
         let detail = self.call("activity_detail", json!({ "limit": 200 }), why).await?;
