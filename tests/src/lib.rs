@@ -1,6 +1,8 @@
 //! What the tests that cross a boundary share: a throwaway cluster for each test binary, started when it is first asked for,
 //! and gone with the process (its watchdog sees to that).
 
+pub mod site;
+
 use std::{path::Path, process::Command};
 
 use lockgate::postgres::throwaway::{Cluster, Options};

@@ -30,7 +30,7 @@ pub struct FakeGate {
 
 /// Who calls in these tests.
 pub fn principal(agent: &str, door: Door) -> Principal {
-    Principal { agent: agent.into(), person: Some("ana".into()), roles: vec!["oncall".into()], door }
+    Principal { agent: agent.into(), person: Some("ana".into()), os_user: None, roles: vec!["oncall".into()], door }
 }
 
 impl FakeGate {
