@@ -125,7 +125,7 @@ mod tests {
     use crate::gate::call::Door;
 
     fn principal(agent: &str) -> Principal {
-        Principal { agent: agent.into(), person: None, roles: Vec::new(), door: Door::Http }
+        Principal { agent: agent.into(), person: None, os_user: None, roles: Vec::new(), door: Door::Http }
     }
 
     fn headers(values: &[&str]) -> HeaderMap {
