@@ -9,6 +9,7 @@
 pub mod cli;
 pub mod mcp;
 
+pub mod config;
 pub mod startup;
 
 pub mod gate;
@@ -24,6 +25,6 @@ pub mod statement;
 pub mod store;
 
 pub mod canonical;
-pub mod config;
 pub mod error;
+pub mod toml_error;
 pub mod value;

@@ -34,7 +34,7 @@ use crate::{
         sandbox::Sandbox,
     },
     policy::Policy,
-    postgres::{Target, TargetSettings},
+    postgres::{self, Target, TargetError, TargetSettings},
     redact::Redactor,
     store::{self, PackVersion, Remembered, SqliteStore, Store, instance::Instance},
 };
@@ -137,8 +137,17 @@ pub async fn open_gate(config: &Config, state: State) -> Result<Opened, Refusal>
 /// # Errors
 /// When a pattern is no regular expression.
 pub fn redactor(config: &Config) -> Result<Redactor, Refusal> {
-    Redactor::new(&config.redaction.patterns)
+    Redactor::with_values(&config.redaction.patterns, secrets(config))
         .map_err(|e| Refusal::new(Code::ConfigInvalid, format!("[redaction] patterns: {e}")))
+}
+
+/// Passwords that this process was given in its environment: no answer may hold one, wherever it came from.
+fn secrets(config: &Config) -> Vec<String> {
+    let named = config.targets.iter().flat_map(|target| {
+        let maintenance = target.maintenance.as_ref().and_then(|m| m.password_env.as_deref());
+        target.password_env.as_deref().into_iter().chain(maintenance)
+    });
+    named.chain(["PGPASSWORD"]).filter_map(|name| std::env::var(name).ok()).collect()
 }
 
 /// The operator's policy, or the defaults.
@@ -157,18 +166,26 @@ pub fn policy(config: &Config) -> Result<Policy, Refusal> {
 /// # Errors
 /// When a target's settings can't be used.
 pub fn targets(config: &Config) -> Result<BTreeMap<String, Target>, Refusal> {
+    let unusable = |e: TargetError| Refusal::new(Code::ConfigInvalid, e.to_string());
     let settings = match config.targets.as_slice() {
-        [] => vec![TargetSettings::named("default")],
+        [] => vec![TargetSettings::from_environment(&postgres::process).map_err(unusable)?.ok_or_else(no_target)?],
         targets => targets.to_vec(),
     };
     settings
         .into_iter()
         .map(|settings| {
             let name = settings.name.clone();
-            let target = Target::new(settings).map_err(|e| Refusal::new(Code::ConfigInvalid, e.to_string()))?;
-            Ok((name, target))
+            Ok((name, Target::new(settings).map_err(unusable)?))
         })
         .collect()
+}
+
+fn no_target() -> Refusal {
+    Refusal::new(
+        Code::ConfigInvalid,
+        "there is no target: neither a [[target]] nor PGHOST and its kin in the environment",
+    )
+    .with_remedy("add a [[target]] to the configuration; docs/targets.md has every setting")
 }
 
 /// The trust policy.

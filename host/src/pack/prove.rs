@@ -169,8 +169,8 @@ pub fn prove_manifest(manifest: Manifest) -> Result<ProvenManifest, Vec<Fault>> 
             }
             Err(found) => faults.0.extend(found.into_iter().map(|f| Fault {
                 code: Code::StatementRefused,
+                message: format!("{} (rule `{}`): {}", f.message, f.rule, f.remedy),
                 place: f.place,
-                message: f.message,
             })),
         }
     }

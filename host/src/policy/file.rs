@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Verdict;
-use crate::{config::toml_error, pack::manifest::Risk};
+use crate::{pack::manifest::Risk, toml_error::toml_error};
 
 /// Largest policy that is read.
 const MAX_POLICY: u64 = 1 << 20;

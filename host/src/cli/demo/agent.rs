@@ -16,6 +16,22 @@ use crate::error::Refusal;
 
 /// Rows of a table that are told.
 const SHOWN: usize = 3;
+/// The columns that the story is about, for tables that have more than a terminal is wide.
+const COLUMNS: [&str; 13] = [
+    "state",
+    "backends",
+    "pid",
+    "blocked_pid",
+    "head_pid",
+    "user_name",
+    "application",
+    "wait_event",
+    "idle_seconds",
+    "waiting_for_lock",
+    "blocked_query",
+    "last_query",
+    "terminated",
+];
 
 /// Walks the story.
 pub(super) async fn run(config: &Path) -> Result<ExitCode, Refusal> {
@@ -172,10 +188,14 @@ impl Answer {
     }
 
     fn tell(&self) {
+        let told: Vec<usize> = (0..self.columns.len())
+            .filter(|at| self.columns.get(*at).is_some_and(|name| COLUMNS.contains(&name.as_str())))
+            .collect();
+        let pick = |row: &Vec<String>| told.iter().filter_map(|at| row.get(*at).cloned()).collect();
         let mut table: Vec<Vec<String>> = Vec::new();
         if !self.rows.is_empty() {
-            table.push(self.columns.clone());
-            table.extend(self.rows.iter().take(SHOWN).cloned());
+            table.push(pick(&self.columns));
+            table.extend(self.rows.iter().take(SHOWN).map(pick));
         }
         Event::Answered {
             summary: self.content.get("summary").map(text).unwrap_or_default(),
