@@ -1,6 +1,11 @@
 //! `lockgate doctor`: reads everything a host would, opens it, connects to every target, and says what is missing.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
 use serde::Serialize;
@@ -10,9 +15,15 @@ use crate::{
     audit,
     config::Config,
     error::{Code, Refusal},
+    pack::catalog::Catalog,
     postgres::{Target, TargetFacts},
     startup::{self, State},
+    statement::Mode,
+    value::Value,
 };
+
+/// For a server to parse one statement.
+const PREPARE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
@@ -114,6 +125,9 @@ async fn examine(doctor: &mut Doctor, config: &Config) {
                 let refusal = Refusal::from(refused.error.clone());
                 doctor.failed(&refused.path.display().to_string(), &refusal);
             }
+            for (name, target) in opened.gate.targets() {
+                prepare_statements(doctor, name, target, opened.gate.catalog()).await;
+            }
             if let Err(refusal) = opened.gate.journal().close().await {
                 doctor.failed("record", &refusal);
             }
@@ -167,6 +181,41 @@ async fn examine_target(doctor: &mut Doctor, target: &Target) {
     }
 }
 
+/// The second proof of every statement: the server itself parses it, with nothing bound and nothing run.
+async fn prepare_statements(doctor: &mut Doctor, name: &str, target: &Target, catalog: &Catalog) {
+    let Ok(facts) = target.facts().await else { return };
+    let mut seen = BTreeSet::new();
+    let (mut prepared, mut elsewhere) = (0, 0);
+    for entry in catalog.entries().filter(|entry| entry.pack.may_use_target(name)) {
+        for (id, statement) in entry.action.statements() {
+            let declared = statement.declaration();
+            // A maintenance command is no query: the server parses it only to run it.
+            if declared.mode == Mode::Maintain || !seen.insert((entry.pack.digest().to_owned(), id.to_owned())) {
+                continue;
+            }
+            let nothing = vec![Value::Null; declared.inputs.len()];
+            let Ok(bound) = statement.bind(&facts.server, &nothing) else {
+                elsewhere += 1;
+                continue;
+            };
+            match target.prepare(&bound, Instant::now() + PREPARE).await {
+                Ok(()) => prepared += 1,
+                Err(error) => doctor.says(
+                    Level::Failed,
+                    &format!("target {name}"),
+                    format!("statement `{id}` of `{}`: {error}", entry.name),
+                    "the pack does not fit this server: tell its publisher",
+                ),
+            }
+        }
+    }
+    let text = match elsewhere {
+        0 => format!("{prepared} statements parse there"),
+        more => format!("{prepared} statements parse there, {more} are for other servers or extensions"),
+    };
+    doctor.ok(&format!("target {name}"), text);
+}
+
 fn described(facts: &TargetFacts) -> String {
     let role = if facts.server.in_recovery { "standby" } else { "primary" };
     let (major, minor) = (facts.server.version_num / 10_000, facts.server.version_num % 10_000);
@@ -181,6 +230,27 @@ fn privileges(facts: &TargetFacts) -> Vec<(Level, String, &'static str)> {
             Level::Warning,
             format!("role {} is a superuser: lockgate needs two grants", facts.role_name),
             "use a role with pg_monitor and pg_signal_backend and nothing else",
+        ));
+    }
+    if !facts.monitors {
+        found.push((
+            Level::Warning,
+            format!("role {} lacks pg_monitor: actions that look at other sessions refuse", facts.role_name),
+            "GRANT pg_monitor TO that role",
+        ));
+    }
+    if !facts.signals {
+        found.push((
+            Level::Warning,
+            format!("role {} lacks pg_signal_backend: it can end no other role's session", facts.role_name),
+            "GRANT pg_signal_backend TO that role, if agents are to be able to ask for that",
+        ));
+    }
+    if facts.untested {
+        found.push((
+            Level::Warning,
+            "lockgate has not been tested on this major version of PostgreSQL".to_owned(),
+            "expect the wording for the newest tested version to be used",
         ));
     }
     found

@@ -146,7 +146,7 @@ fn ended(result: Result<RowSet, QueryError>) -> End {
     }
 }
 
-async fn prepare(session: &mut Session, bound: &BoundStatement) -> Result<Statement, QueryError> {
+pub(super) async fn prepare(session: &mut Session, bound: &BoundStatement) -> Result<Statement, QueryError> {
     let types = session::types(bound.inputs.iter().map(|(kind, _)| kind));
     let statement = session.prepared(&bound.sql, &types).await?;
     decode::check_columns(&statement, &bound.columns)?;

@@ -159,6 +159,24 @@ impl Target {
         })
     }
 
+    /// Lets the server parse a `read` or `act` statement and compares its columns with the declared ones; runs nothing.
+    ///
+    /// # Errors
+    /// As the server says; [`QueryError::WrongColumns`] if the columns differ.
+    pub async fn prepare(&self, bound: &BoundStatement, deadline: Instant) -> Result<(), QueryError> {
+        let mut session = self.take(deadline, Pick::Any).await.map_err(|failed| failed.error)?;
+        session.begin();
+        let prepared = timeout_at(deadline.into(), execute::prepare(&mut session, bound)).await;
+        match prepared {
+            Ok(result) => {
+                session.end();
+                self.0.pool.give_back(session);
+                result.map(drop)
+            }
+            Err(_) => Err(Failed::on(session, QueryError::Timeout).await.error),
+        }
+    }
+
     async fn transact(&self, bound: &BoundStatement, limits: &Limits, pick: Pick) -> Result<Executed, Failed> {
         let mut session = self.take(limits.deadline, pick).await?;
         let end = if bound.mode == Mode::Read {

@@ -69,7 +69,7 @@ impl Agent {
         let head = head_of(&chains)?;
         thinks(&format!("One backend, pid {head}, is the head of the whole chain. What is it doing?"));
 
-        let idle = self.call("idle_in_transaction", json!({}), why).await?;
+        let idle = self.call_about("idle_in_transaction", json!({}), why, Some(head)).await?;
         let row = idle.row_with("pid", head)?;
         thinks(&format!(
             "{head} sits idle inside a transaction for {} s, on: {}",
@@ -77,7 +77,7 @@ impl Agent {
             idle.cell(row, "last_query")?
         ));
 
-        let detail = self.call("activity_detail", json!({ "limit": 200 }), why).await?;
+        let detail = self.call_about("activity_detail", json!({ "limit": 200 }), why, Some(head)).await?;
         let row = detail.row_with("pid", head)?;
         let waits = detail.cell(row, "wait_event")?;
         if waits != "ClientRead" {
@@ -124,18 +124,29 @@ impl Agent {
 
     /// Calls a tool on the primary and waits for its end, taking a held call up again for as long as it is pending.
     async fn call(&self, action: &str, arguments: Json, reason: &str) -> Result<Answer, Refusal> {
+        self.call_about(action, arguments, reason, None).await
+    }
+
+    /// The same, telling first the row about one backend.
+    async fn call_about(
+        &self,
+        action: &str,
+        arguments: Json,
+        reason: &str,
+        about: Option<i64>,
+    ) -> Result<Answer, Refusal> {
         let tool = format!("postgres.{action}");
         let Json::Object(mut arguments) = arguments else { return Err(differs("arguments are an object")) };
         Event::Calls { tool: tool.clone(), arguments: arguments.clone() }.tell();
         arguments.insert("target".into(), "primary".into());
         arguments.insert("reason".into(), reason.into());
         let mut answer = self.request(&tool, arguments).await?;
-        while let Some(approval) = answer.pending() {
-            Event::Pending { approval: approval.clone() }.tell();
-            let again = Map::from_iter([("approval".to_owned(), Json::String(approval))]);
-            answer = self.request("lockgate.await_approval", again).await?;
+        // A pending answer says itself how to go on waiting.
+        while let Some((approval, next, arguments)) = answer.pending() {
+            Event::Pending { approval }.tell();
+            answer = self.request(&next, arguments).await?;
         }
-        answer.tell();
+        answer.tell(about);
         Ok(answer)
     }
 
@@ -144,8 +155,8 @@ impl Agent {
         let result = self.client.call_tool(params).await.map_err(|e| differs(format!("{tool}: {e}")))?;
         let content = result.structured_content.unwrap_or_default();
         if result.is_error == Some(true) {
-            let error = content.get("error").cloned().unwrap_or_default();
-            return Err(differs(format!("{tool} was refused: {error}")));
+            let said = |key| content.get(key).map(text).unwrap_or_default();
+            return Err(differs(format!("{tool} was refused ({}): {}", said("code"), said("message"))));
         }
         Ok(Answer::read(content))
     }
@@ -167,9 +178,14 @@ impl Answer {
         Self { content, columns, rows }
     }
 
-    fn pending(&self) -> Option<String> {
-        let is_pending = self.content.get("status").and_then(Json::as_str) == Some("pending");
-        is_pending.then(|| self.content.pointer("/approval/id").map(text)).flatten()
+    /// The approval that is waited for, and the call that takes it up again.
+    fn pending(&self) -> Option<(String, String, Map<String, Json>)> {
+        if self.content.get("status").and_then(Json::as_str) != Some("pending") {
+            return None;
+        }
+        let next = self.content.get("next")?;
+        let arguments = next.get("arguments")?.as_object()?.clone();
+        Some((self.content.get("approval_id").map(text)?, next.get("tool").map(text)?, arguments))
     }
 
     fn column(&self, name: &str) -> Result<usize, Refusal> {
@@ -187,7 +203,7 @@ impl Answer {
         found.ok_or_else(|| differs(format!("no row has {column} {number}")))
     }
 
-    fn tell(&self) {
+    fn tell(&self, about: Option<i64>) {
         let told: Vec<usize> = (0..self.columns.len())
             .filter(|at| self.columns.get(*at).is_some_and(|name| COLUMNS.contains(&name.as_str())))
             .collect();
@@ -195,13 +211,16 @@ impl Answer {
         let mut table: Vec<Vec<String>> = Vec::new();
         if !self.rows.is_empty() {
             table.push(pick(&self.columns));
-            table.extend(self.rows.iter().take(SHOWN).map(pick));
+            let wanted = about.map(|pid| pid.to_string());
+            let is_wanted = |row: &&Vec<String>| wanted.as_ref().is_some_and(|pid| row.contains(pid));
+            let (first, rest): (Vec<_>, Vec<_>) = self.rows.iter().partition(is_wanted);
+            table.extend(first.into_iter().chain(rest).take(SHOWN).map(pick));
         }
         Event::Answered {
             summary: self.content.get("summary").map(text).unwrap_or_default(),
             more: self.rows.len().saturating_sub(SHOWN),
             table,
-            approved_by: self.content.pointer("/approval/by").map(text),
+            approved_by: self.content.get("approved_by").map(text),
         }
         .tell();
     }

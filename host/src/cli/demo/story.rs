@@ -203,9 +203,11 @@ fn check_record(told: &Story, config: &Config) -> Result<(), Refusal> {
     let key = startup::record_public_key(config)?;
     let report = audit::verify(&config.record_dir(), &key, None).map_err(|e| differs(e.to_string()))?;
     told.step("record", &config.record_dir().display().to_string());
-    for line in report.to_string().lines() {
-        told.step("verified", line);
-    }
+    let state = if report.intact { "intact" } else { "NOT INTACT" };
+    told.step(
+        "verified",
+        &format!("{state}: {} lines, {} under a signed checkpoint", report.verified, report.anchored),
+    );
     if !report.intact {
         return Err(differs("the record is not intact"));
     }
