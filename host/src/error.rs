@@ -218,3 +218,41 @@ impl Refusal {
         self
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// The reference page as it should be.
+    fn page() -> String {
+        let mut text = String::from(
+            "# Codes\n\n\
+             Every refusal and failure carries one code of this closed list, the same in MCP results, on the command line and in\n\
+             the record. Codes are stable: programs may rely on them. The message says what and where; the remedy here is the\n\
+             general one, and a message may carry a better one.\n\n\
+             | code | meaning | what to do |\n|---|---|---|\n",
+        );
+        for code in Code::ALL {
+            text.push_str(&format!("| `{code}` | {} | {} |\n", code.meaning(), code.remedy()));
+        }
+        text
+    }
+
+    /// `LOCKGATE_WRITE_DOCS=1` writes the page instead.
+    #[test]
+    fn the_reference_page_lists_every_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
+        if std::env::var_os("LOCKGATE_WRITE_DOCS").is_some() {
+            std::fs::write(path, page()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), page());
+    }
+
+    #[test]
+    fn codes_are_distinct_and_plain() {
+        let texts: std::collections::BTreeSet<_> = Code::ALL.iter().map(|c| c.as_str()).collect();
+        assert_eq!(texts.len(), Code::ALL.len());
+        assert!(texts.iter().all(|t| t.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+    }
+}
