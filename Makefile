@@ -4,7 +4,7 @@
 
 # The incident, for real. `make demo YES=1` approves by itself, for CI. `make demo KEEP=1` leaves everything up.
 demo: setup
-	cargo run --quiet --package lockgate --bin lockgate -- demo $(if $(YES),--yes) $(if $(KEEP),--keep)
+	cargo run --package lockgate --bin lockgate -- demo $(if $(YES),--yes) $(if $(KEEP),--keep)
 
 test: setup
 	cargo test --workspace
@@ -19,7 +19,7 @@ lint: setup
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
 bench: setup
-	cargo run --quiet --release --package lockgate-benches
+	cargo run --release --package lockgate-benches
 
 setup:
 	@scripts/setup
