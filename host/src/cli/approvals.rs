@@ -88,6 +88,8 @@ fn list(store: &dyn Store, all: bool, json: bool) -> Result<(), Refusal> {
 async fn decide_on(state: &HostState, args: DecideArgs, decision: Decision) -> Result<ExitCode, Refusal> {
     let approval = get(&*state.store, &args.id)?;
     let digest_shown = match &args.digest {
+        // The short form that the screen shows names this request as well as the long one does.
+        Some(text) if digest::is_typed(&approval.digest, text) => approval.digest,
         Some(text) => {
             text.parse::<RequestDigest>().map_err(|e| Refusal::new(Code::ConfigInvalid, format!("--digest: {e}")))?
         }

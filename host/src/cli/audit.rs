@@ -128,10 +128,9 @@ pub(super) fn run(command: AuditCommand, config: impl Fn() -> Result<Config, Ref
 fn verify(dir: &Path, key: &PublicKey, checkpoint: Option<&Path>, json: bool) -> Result<ExitCode, Refusal> {
     let external = checkpoint.map(|path| read_text(path, MAX_CHECKPOINTS)).transpose()?;
     let report = audit::verify(dir, key, external.as_deref()).map_err(|e| unreadable(&e))?;
-    if json {
-        say_json(&report)
-    } else {
-        say(report.to_string().trim_end())
+    match json {
+        true => say_json(&report),
+        false => say(report.to_string().trim_end()),
     }
     Ok(if report.intact { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

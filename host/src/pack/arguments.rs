@@ -196,7 +196,7 @@ fn unknown(name: &str, params: &[CheckedParam]) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::needless_pass_by_value)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;

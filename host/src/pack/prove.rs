@@ -298,7 +298,7 @@ fn prove_action(
                 }
                 None if manifest.statements.iter().any(|s| &s.id == id) => {}
                 None => {
-                    faults.manifest(&*place, format!("names a statement `{}` that is not declared", id.escape_debug()))
+                    faults.manifest(&*place, format!("names a statement `{}` that is not declared", id.escape_debug()));
                 }
             }
         }

@@ -194,9 +194,9 @@ impl From<DecisionWord> for Verdict {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
-    use proptest::prelude::*;
+    use proptest::prelude::{prop, prop_assert_eq, proptest};
 
     use super::*;
 
@@ -234,7 +234,7 @@ mod tests {
     proptest! {
         /// The strictest matching rule wins, in every order.
         #[test]
-        fn order_does_not_matter(words in proptest::collection::vec(0_u8..3, 1..6), swap in any::<prop::sample::Index>()) {
+        fn order_does_not_matter(words in proptest::collection::vec(0_u8..3, 1..6), swap in proptest::prelude::any::<prop::sample::Index>()) {
             let rules = |order: &[u8]| {
                 let mut text = String::from("version = 1\n");
                 for (i, w) in order.iter().enumerate() {
