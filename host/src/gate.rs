@@ -1,4 +1,4 @@
-//! The pipeline that every call goes through. [`Gate::call`] and [`Gate::pipeline`] read like the design: resolve,
+//! The pipeline that every call goes through. [`Gate::call`] and its `pipeline` read like the design: resolve,
 //! validate, decide, record the intent, preview, hold, execute, redact, record the outcome. Each step is one line there
 //! and one module elsewhere. Knows no transport.
 
@@ -27,6 +27,7 @@ use self::{
 };
 use crate::{
     error::{Code, Problem, Refusal},
+    outside::shown,
     pack::catalog::{Catalog, Entry, TrustedPack, ValidatedArgs, invalid},
     policy::{Decision, Policy, Subject, Verdict},
     postgres::Target,
@@ -204,7 +205,7 @@ impl Gate {
         let entry = self.catalog.get(&call.action).filter(|entry| self.is_listed(principal, entry));
         let Some(entry) = entry.cloned() else {
             let near = self.catalog.near(&call.action);
-            let shown: String = call.action.chars().filter(|c| !c.is_control()).take(130).collect();
+            let shown = shown(&call.action, 130);
             let refusal = Refusal::new(Code::UnknownAction, format!("no action `{shown}`"));
             return Err(match near.as_slice() {
                 [] => refusal,
@@ -235,7 +236,7 @@ impl Gate {
             (None, _) => Err(Refusal::new(Code::UnknownTarget, "there are several targets and `target` is missing")
                 .with_remedy(format!("say which: {}", names()))),
             (Some(name), _) => reachable.iter().find(|t| t.name() == name).map(|t| (*t).clone()).ok_or_else(|| {
-                let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+                let shown = shown(name, 64);
                 Refusal::new(Code::UnknownTarget, format!("no target `{shown}`"))
                     .with_remedy(format!("use one of: {}", names()))
             }),

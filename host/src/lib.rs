@@ -26,5 +26,6 @@ pub mod store;
 
 pub mod canonical;
 pub mod error;
+pub mod outside;
 pub mod toml_error;
 pub mod value;

@@ -13,6 +13,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
+use crate::outside::is_hidden;
 use crate::value::{ColumnKind, RowSet, Value};
 
 /// What a redacted piece of text becomes.
@@ -178,14 +179,9 @@ impl Redactor {
     }
 }
 
-/// Characters that are not seen, or change how others are: controls but newline and tab, zero widths, bidirectional
-/// controls, separators that no font draws, and tags.
+/// What hides or disguises, but for line feeds and tabs, which query text has.
 fn is_disguise(c: char) -> bool {
-    (c.is_control() && !matches!(c, '\n' | '\t'))
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+    is_hidden(c) && !matches!(c, '\n' | '\t')
 }
 
 /// The text without such characters. They would also hide a secret from a pattern.

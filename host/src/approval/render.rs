@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use self::{
-    text::{Plain, clip, plain, width, wrap},
+    text::{clip, width, wrap},
     time::{absolute, duration, relative, span},
 };
 use super::digest;
 use crate::{
+    outside::{Plain, escape_hidden, plain},
     store::{Approval, Decision, State},
     value::RowSet,
 };
@@ -134,7 +135,7 @@ impl<'a> View<'a> {
 #[must_use]
 pub fn to_json(approval: &Approval, now: Timestamp) -> String {
     // Plain data with text keys: it always serialises.
-    text::escape_hidden(&serde_json::to_string(&View::new(approval, now)).unwrap_or_default())
+    escape_hidden(&serde_json::to_string(&View::new(approval, now)).unwrap_or_default())
 }
 
 struct Page {

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::line::Line;
+use crate::outside;
 
 /// A quoted text is cut after this many characters.
 const MAX_TEXT: usize = 120;
@@ -47,64 +48,9 @@ fn first(line: &Line, names: &[&str]) -> String {
     names.iter().map(shown).find(|text| !text.is_empty()).unwrap_or_default()
 }
 
-/// The text without control characters, escape sequences of terminals, and characters that hide or reorder others; short.
-#[must_use]
-pub fn plain(text: &str) -> String {
-    let mut out = String::new();
-    let mut kept = 0;
-    let mut chars = text.chars();
-    while let Some(char) = chars.next() {
-        match char {
-            '\u{1b}' => skip_escape(&mut chars),
-            // CSI as one character.
-            '\u{9b}' => skip_csi(&mut chars),
-            '\n' | '\t' => out.push(' '),
-            _ if char.is_control() || is_deceptive(char) => continue,
-            _ => out.push(char),
-        }
-        kept += 1;
-        if kept > MAX_TEXT {
-            out.push('…');
-            break;
-        }
-    }
-    out
-}
-
-/// What follows an escape character: a CSI sequence, a string sequence up to its end, or one character.
-fn skip_escape(chars: &mut std::str::Chars<'_>) {
-    match chars.next() {
-        Some('[') => skip_csi(chars),
-        Some(']' | 'P' | '_' | '^' | 'X') => {
-            let mut before = ' ';
-            // BEL ends one, and so does ESC with a backslash.
-            for char in chars.by_ref() {
-                if matches!(char, '\u{7}' | '\u{9c}') || (before == '\u{1b}' && char == '\\') {
-                    break;
-                }
-                before = char;
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Parameters and the one final character of a control sequence (ECMA-48, section 5.4).
-fn skip_csi(chars: &mut std::str::Chars<'_>) {
-    for char in chars.by_ref() {
-        if !matches!(char, ' '..='?') {
-            break;
-        }
-    }
-}
-
-/// Characters without width, and those that change the direction of text (Unicode Standard Annex 9), and tags.
-fn is_deceptive(char: char) -> bool {
-    matches!(
-        char,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
-    )
+/// As much of it as a line has room for.
+fn plain(text: &str) -> String {
+    outside::plain(text, MAX_TEXT).text
 }
 
 #[cfg(test)]
@@ -143,16 +89,17 @@ mod tests {
     #[test]
     fn nothing_in_a_text_reaches_the_terminal_as_a_command() {
         assert_eq!(plain("\u{1b}[31mred\u{1b}[0m \u{9b}1mbold"), "red bold");
-        assert_eq!(plain("\u{1b}]0;title\u{7}a\u{1b}]8;;http://x\u{1b}\\b"), "ab");
+        // What a terminal would swallow up to an end marker stays, as text: nothing can be hidden that way.
+        assert_eq!(plain("\u{1b}]0;title\u{7}a\u{1b}]8;;http://x\u{1b}\\b"), "0;titlea8;;http://xb");
         assert_eq!(plain("a\u{202e}cba\u{2066}\u{200b}\u{feff}\r\nb\0"), "acba b");
-        assert_eq!(plain(&"x".repeat(500)).chars().count(), MAX_TEXT + 2);
+        assert_eq!(plain(&"x".repeat(500)).chars().count(), MAX_TEXT + 1);
     }
 
     proptest! {
         #[test]
         fn any_text_stays_one_plain_line(text: String) {
             let shown = plain(&text);
-            prop_assert!(shown.chars().all(|char| !char.is_control() && !is_deceptive(char)));
+            prop_assert!(shown.chars().all(|char| !outside::is_hidden(char)));
             prop_assert!(shown.chars().count() <= MAX_TEXT + 2);
         }
     }

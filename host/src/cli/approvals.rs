@@ -12,6 +12,7 @@ use crate::{
     config::Config,
     error::{Code, Refusal},
     gate::decide,
+    outside,
     startup::State as HostState,
     store::{Approval, Decision, Filter, RequestDigest, State, Store, Vote},
 };
@@ -137,7 +138,7 @@ pub(super) fn shown(approval: &Approval) -> String {
 
 fn get(store: &dyn Store, id: &str) -> Result<Approval, Refusal> {
     store.get(id)?.ok_or_else(|| {
-        let shown: String = id.chars().filter(|c| !c.is_control()).take(40).collect();
+        let shown = outside::shown(id, 40);
         Refusal::new(Code::UnknownApproval, format!("no approval `{shown}`"))
             .with_remedy("`lockgate approvals list` shows what waits")
     })

@@ -8,6 +8,7 @@ use std::{
 use clap::Subcommand;
 use jiff::Timestamp;
 use lockgate_signing::{
+    encoding::hex,
     file::{self, MAX_COMPONENT_BYTES},
     verify::{HighestSeen, verify_file},
 };
@@ -16,8 +17,9 @@ use super::terminal::{say, say_json};
 use crate::{
     config::Config,
     error::{Code, Refusal},
+    outside::plain,
     pack::{
-        admission::{Admission, AdmissionError, Described, hex},
+        admission::{Admission, AdmissionError, Described},
         build,
         manifest::{Action, Manifest, ParamKind},
         sandbox::Sandbox,
@@ -245,7 +247,7 @@ fn servers(variant: &Variant) -> String {
 
 /// Text of a component that nobody vouches for, fit for a terminal.
 fn one_line(text: &str) -> String {
-    crate::audit::plain(text)
+    plain(text, 2000).text
 }
 
 fn refused_file(error: &file::FileError) -> Refusal {

@@ -9,6 +9,7 @@ use crate::{
     approval,
     audit::{Entry, Record},
     error::{Code, Refusal},
+    outside::shown,
     store::{Approval, Store, Vote},
 };
 
@@ -20,7 +21,7 @@ const REASON: usize = 500;
 /// # Errors
 /// When it can't be recorded, may not be given, or comes too late.
 pub async fn decide(record: &Record, store: Arc<dyn Store>, vote: Vote) -> Result<Approval, Refusal> {
-    let vote = Vote { reason: vote.reason.chars().filter(|c| !c.is_control()).take(REASON).collect(), ..vote };
+    let vote = Vote { reason: shown(&vote.reason, REASON), ..vote };
     let line = |event: &str| {
         Entry::new(event)
             .field("approval", vote.id.chars().take(64).collect::<String>())

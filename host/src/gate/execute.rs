@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     error::{Code, Refusal},
+    outside::shown,
     pack::{
         catalog::{Entry, ValidatedArgs},
         sandbox::{Evidence, Failure, GuestOutcome, GuestTable, Limits, SandboxError},
@@ -296,7 +297,6 @@ fn settle<T>(answer: Option<Result<Result<T, Failure>, SandboxError>>, account: 
 
 /// A failure in the guest's words, with the code that goes with it.
 fn refusal(failure: Failure, account: &mut Account) -> Refusal {
-    let clean = |text: String| text.chars().filter(|c| !c.is_control()).take(TEXT).collect::<String>();
     let (code, text) = match failure {
         Failure::NotFound(text) => (Code::NotFound, text),
         Failure::NothingToDo(text) => (Code::NothingToDo, text),
@@ -311,5 +311,5 @@ fn refusal(failure: Failure, account: &mut Account) -> Refusal {
             });
         }
     };
-    Refusal::new(code, clean(text))
+    Refusal::new(code, shown(&text, TEXT))
 }

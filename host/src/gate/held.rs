@@ -19,6 +19,7 @@ use super::{
 use crate::{
     approval,
     error::{Code, Refusal},
+    outside::shown,
     pack::sandbox::Evidence,
     policy::Decision,
     postgres::Target,
@@ -131,7 +132,7 @@ impl Gate {
         let wanted = id.to_owned();
         let found = self.with_store(move |store| store.get(&wanted)).await??;
         found.filter(|a| a.request.requester.is_same(&requester(principal))).ok_or_else(|| {
-            let shown: String = id.chars().filter(|c| !c.is_control()).take(40).collect();
+            let shown = shown(id, 40);
             Refusal::new(Code::UnknownApproval, format!("no approval `{shown}` of yours is known here"))
         })
     }

@@ -2,6 +2,7 @@
 //! one place. An intent that is durable is a value that the executor asks for.
 
 use hmac::{Hmac, KeyInit, Mac};
+use lockgate_signing::encoding::hex;
 use serde_json::{Value as Json, json};
 use sha2::Sha256;
 
@@ -10,7 +11,7 @@ use crate::{
     audit::{Entry, Health, Record},
     canonical::canonical_json,
     error::{Code, Refusal},
-    pack::{admission::hex, catalog::Entry as Action},
+    pack::catalog::Entry as Action,
     policy::Decision,
     redact::Redactor,
     store::{Approval, code_of},

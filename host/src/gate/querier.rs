@@ -11,6 +11,7 @@ use std::{
 use super::journal::Executed;
 use crate::{
     error::{Code, Refusal},
+    outside::shown,
     pack::{
         prove::ProvenAction,
         sandbox::{Querier, QueryFailure},
@@ -78,7 +79,7 @@ impl Declared {
             Phase::Run => self.action.run_statement(id),
         };
         let Some(statement) = declared.cloned() else {
-            let shown: String = id.chars().filter(|c| !c.is_control()).take(80).collect();
+            let shown = shown(id, 80);
             let message = format!("the pack asked for statement `{shown}`, which this action does not declare here");
             self.note(|account| {
                 account.binding.get_or_insert_with(|| Refusal::new(Code::UndeclaredStatement, message.as_str()));

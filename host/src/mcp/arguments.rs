@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::table::is_deceptive;
+use crate::outside::is_hidden;
+
 use crate::error::Problem;
 
 /// Shortest reason, in characters. Shorter ones ("fix", "test") tell an approver nothing.
@@ -68,7 +69,7 @@ fn reason_problem(reason: &str) -> Option<String> {
         ))
     } else if length > LONGEST_REASON {
         Some(format!("has {length} characters and may have at most {LONGEST_REASON}: say it in fewer words"))
-    } else if reason.chars().any(is_deceptive) {
+    } else if reason.chars().any(is_hidden) {
         Some("must be one line of plain text, without line breaks, control or invisible characters".to_owned())
     } else {
         None

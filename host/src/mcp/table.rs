@@ -3,7 +3,10 @@
 
 use std::fmt::Write as _;
 
-use crate::value::{RowSet, Value};
+use crate::{
+    outside::is_hidden,
+    value::{RowSet, Value},
+};
 
 /// A result as lines of text: the header, then the rows. A null is empty; an empty text is `""`.
 #[must_use]
@@ -62,22 +65,12 @@ fn push_escaped(out: &mut String, text: &str, in_cell: bool) {
             '\t' => out.push_str("\\t"),
             '|' if in_cell => out.push_str("\\|"),
             '\\' if in_cell => out.push_str("\\\\"),
-            _ if is_deceptive(character) => {
+            _ if is_hidden(character) => {
                 let _ = write!(out, "\\u{{{:x}}}", u32::from(character));
             }
             _ => out.push(character),
         }
     }
-}
-
-/// Control characters, line and paragraph separators, and the invisible characters that reorder, join or tag text
-/// (Unicode Standard Annex 9, and the tag block): they can make a line read as something else than it says.
-#[must_use]
-pub fn is_deceptive(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -122,7 +115,7 @@ mod tests {
             };
             let text = text_table(&rows);
             prop_assert_eq!(text.lines().count(), 2);
-            prop_assert!(!text.chars().any(|c| c != '\n' && is_deceptive(c)));
+            prop_assert!(!text.chars().any(|c| c != '\n' && is_hidden(c)));
             // Unescaped bars: exactly the one between the cells.
             let line = text.lines().nth(1).unwrap();
             let mut bars = 0;

@@ -3,6 +3,7 @@
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use lockgate_signing::encoding::{hex, parse_sha256};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
@@ -61,7 +62,7 @@ impl Agents {
     pub fn new(agents: impl IntoIterator<Item = (String, Principal)>) -> Result<Self, TokenError> {
         let mut known: Vec<([u8; 32], Principal)> = Vec::new();
         for (text, principal) in agents {
-            let Some(digest) = unhex(&text) else {
+            let Some(digest) = parse_sha256(&text.to_ascii_lowercase()) else {
                 return Err(TokenError::Malformed { agent: principal.agent });
             };
             if let Some((_, first)) = known.iter().find(|(other, _)| *other == digest) {
@@ -101,21 +102,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut bytes = [0_u8; 32];
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(at * 2..at * 2 + 2)?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use lockgate_signing::{
     declaration::{Declaration, DeclaredAction},
+    encoding::hex,
     verify::{self, VerifiedComponent},
 };
 use wasmtime::component::Component;
@@ -16,7 +17,10 @@ use super::{
     prove::{Fault, ProvenManifest, prove_manifest},
     sandbox::{Guest, Sandbox, SandboxError},
 };
-use crate::error::{Code, Refusal};
+use crate::{
+    error::{Code, Refusal},
+    outside::shown,
+};
 
 /// The one import of a pack.
 pub const IMPORT: &str = "lockgate:pack/query@1.0.0";
@@ -157,7 +161,7 @@ impl Admission {
             if name != IMPORT {
                 return Err(AdmissionError::new(
                     Code::ImportRefused,
-                    format!("it imports `{}`; a pack imports `{IMPORT}` and nothing else", shown(name)),
+                    format!("it imports `{}`; a pack imports `{IMPORT}` and nothing else", shown(name, 120)),
                 ));
             }
         }
@@ -165,7 +169,7 @@ impl Admission {
         if !exports.contains(EXPORT) {
             let near = exports.iter().find(|e| e.starts_with("lockgate:pack/actions@"));
             let message = match near {
-                Some(other) => format!("it speaks `{}`; this host speaks `{EXPORT}`", shown(other)),
+                Some(other) => format!("it speaks `{}`; this host speaks `{EXPORT}`", shown(other, 120)),
                 None => format!("it does not export `{EXPORT}`"),
             };
             return Err(AdmissionError::new(Code::ExportMissing, message));
@@ -173,7 +177,7 @@ impl Admission {
         if let Some(other) = exports.iter().find(|e| *e != EXPORT) {
             return Err(AdmissionError::new(
                 Code::ComponentInvalid,
-                format!("it exports `{}`; a pack exports `{EXPORT}` and nothing else", shown(other)),
+                format!("it exports `{}`; a pack exports `{EXPORT}` and nothing else", shown(other, 120)),
             ));
         }
         Ok(())
@@ -258,19 +262,4 @@ fn refuse(faults: &[Fault]) -> AdmissionError {
     let code = faults.first().map_or(Code::ManifestInvalid, |f| f.code);
     let text: Vec<String> = faults.iter().take(50).map(ToString::to_string).collect();
     AdmissionError::new(code, text.join("\n"))
-}
-
-/// A name from an untrusted component, fit to be printed.
-fn shown(name: &str) -> String {
-    name.chars().take(120).filter(|c| !c.is_control()).collect()
-}
-
-/// Lower-case hexadecimal.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
-        let _ = write!(out, "{b:02x}");
-        out
-    })
 }

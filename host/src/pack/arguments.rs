@@ -5,7 +5,7 @@ use regex::Regex;
 use serde_json::{Map, Value as Json};
 
 use super::manifest::{IDENTIFIER_PATTERN, Param, ParamKind};
-use crate::{error::Problem, value::Value};
+use crate::{error::Problem, outside::shown, value::Value};
 
 /// Characters of a text argument, at most. Nothing that an operator types is longer.
 const MAX_TEXT: u32 = 1000;
@@ -149,7 +149,7 @@ pub fn check(params: &[CheckedParam], arguments: &Map<String, Json>) -> Result<C
     let mut problems = Vec::new();
     for name in arguments.keys() {
         if !params.iter().any(|p| &p.param.name == name) {
-            problems.push(Problem { argument: shown(name), message: unknown(name, params) });
+            problems.push(Problem { argument: shown(name, 64), message: unknown(name, params) });
         }
     }
     let mut values = Vec::with_capacity(params.len());
@@ -173,11 +173,6 @@ pub fn check(params: &[CheckedParam], arguments: &Map<String, Json>) -> Result<C
         }
     }
     if problems.is_empty() { Ok(CheckedArguments { values, json }) } else { Err(problems) }
-}
-
-/// A name that a caller made up, fit to be repeated.
-fn shown(name: &str) -> String {
-    name.chars().take(64).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn unknown(name: &str, params: &[CheckedParam]) -> String {

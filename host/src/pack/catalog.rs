@@ -2,11 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use lockgate_signing::{glob, verify::VerifiedComponent};
+use lockgate_signing::{encoding::hex, glob, verify::VerifiedComponent};
 use serde_json::{Map, Value as Json};
 
 use super::{
-    admission::hex,
     arguments::{self, CheckedArguments},
     prove::{ProvenAction, ProvenManifest},
     sandbox::Guest,

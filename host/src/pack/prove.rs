@@ -16,6 +16,7 @@ use super::{
 use crate::{
     canonical::canonical_json,
     error::Code,
+    outside::is_hidden,
     statement::{Class, Mode, ProvenStatement, prove},
 };
 
@@ -225,7 +226,7 @@ impl Faults {
         if text.chars().count() > max {
             self.manifest(place, format!("the {what} is longer than {max} characters"));
         }
-        if text.chars().any(|c| (c.is_control() && c != '\n') || is_invisible(c)) {
+        if text.chars().any(|c| is_hidden(c) && c != '\n') {
             self.manifest(place, format!("the {what} has control or invisible characters"));
         }
     }
@@ -235,11 +236,6 @@ impl Faults {
             self.manifest(place, format!("`{}` is not a name: use `^[a-z][a-z0-9_]{{0,62}}$`", name.escape_debug()));
         }
     }
-}
-
-/// Characters that change how a text looks without being seen: bidirectional controls, zero widths, tags.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 fn is_name(name: &str) -> bool {

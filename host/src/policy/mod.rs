@@ -7,11 +7,11 @@ use std::fmt;
 
 pub use file::PolicyError;
 use file::{DecisionWord, PolicyFile, Rule};
-use lockgate_signing::glob;
+use lockgate_signing::{encoding::hex, glob};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::pack::{admission::hex, manifest::Risk};
+use crate::pack::manifest::Risk;
 
 /// What policy says to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -3,7 +3,8 @@
 
 use serde_json::Value as Json;
 
-use super::text::{clip, plain, width, wrap};
+use super::text::{clip, width, wrap};
+use crate::outside::plain;
 use crate::value::{ColumnKind, RowSet, Value};
 
 /// Rows that are shown; whoever wants more reads the JSON.
@@ -201,7 +202,7 @@ mod tests {
             };
             for line in lines(&rows, 90).0 {
                 prop_assert!(width(&line) <= 90, "{}", line);
-                prop_assert!(!line.chars().any(super::super::text::is_hidden));
+                prop_assert!(!line.chars().any(crate::outside::is_hidden));
             }
         }
     }

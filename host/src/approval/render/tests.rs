@@ -156,7 +156,7 @@ fn a_list_has_one_line_each() {
 fn json_says_what_is_so_now_and_is_safe_to_show() {
     let approval = approval(|request| request.reason = "a\u{202e}b\u{9b}2J".into());
     let text = to_json(&approval, at(90));
-    assert!(!text.chars().any(text::is_hidden), "{text}");
+    assert!(!text.chars().any(crate::outside::is_hidden), "{text}");
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(json["state_now"], "pending");
     assert_eq!(json["seconds_left"], 3_510);
@@ -183,7 +183,7 @@ proptest! {
         });
         for page in [render(&approval, at(1)), render_list(&[approval], at(1))] {
             for line in page.lines() {
-                prop_assert!(!line.chars().any(text::is_hidden), "{}", line);
+                prop_assert!(!line.chars().any(crate::outside::is_hidden), "{}", line);
                 prop_assert!(width(line) <= COLUMNS + 4, "{}", line);
             }
         }
