@@ -73,13 +73,24 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Refusal::new(Code::InternalError, format!("no async runtime: {error}"))),
     };
-    let end = runtime.block_on(run(cli));
+    let end = runtime.block_on(async {
+        keep_file_size_limit_an_error();
+        run(cli).await
+    });
     // Approved executions end before the process does; what only waits is dropped.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     match end {
         Ok(code) => code,
         Err(refusal) => fail(&refusal),
     }
+}
+
+/// At a file-size limit the kernel ends a process by SIGXFSZ, unless there is a handler: then the write fails (setrlimit(2)).
+/// A write that fails latches the record and is answered; a process that is gone answers nobody.
+fn keep_file_size_limit_an_error() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // The handler stays for as long as the process. Without one all is as it was: nothing runs unrecorded.
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
 }
 
 async fn run(cli: Cli) -> Result<ExitCode, Refusal> {

@@ -116,7 +116,7 @@ impl Agent {
         let mut answer = self.request(&tool, arguments).await?;
         while let Some(approval) = answer.pending() {
             Event::Pending { approval: approval.clone() }.tell();
-            let again = Map::from_iter([("approval".to_owned(), Json::String(approval))]);
+            let again = Map::from_iter([("approval_id".to_owned(), Json::String(approval))]);
             answer = self.request("lockgate.await_approval", again).await?;
         }
         answer.tell();
@@ -128,8 +128,8 @@ impl Agent {
         let result = self.client.call_tool(params).await.map_err(|e| differs(format!("{tool}: {e}")))?;
         let content = result.structured_content.unwrap_or_default();
         if result.is_error == Some(true) {
-            let error = content.get("error").cloned().unwrap_or_default();
-            return Err(differs(format!("{tool} was refused: {error}")));
+            let said = |member: &str| content.get(member).map(text).unwrap_or_default();
+            return Err(differs(format!("{tool} was refused: [{}] {}", said("code"), said("message"))));
         }
         Ok(Answer::read(content))
     }
@@ -153,7 +153,7 @@ impl Answer {
 
     fn pending(&self) -> Option<String> {
         let is_pending = self.content.get("status").and_then(Json::as_str) == Some("pending");
-        is_pending.then(|| self.content.pointer("/approval/id").map(text)).flatten()
+        is_pending.then(|| self.content.get("approval_id").map(text)).flatten()
     }
 
     fn column(&self, name: &str) -> Result<usize, Refusal> {
@@ -181,7 +181,7 @@ impl Answer {
             summary: self.content.get("summary").map(text).unwrap_or_default(),
             more: self.rows.len().saturating_sub(SHOWN),
             table,
-            approved_by: self.content.pointer("/approval/by").map(text),
+            approved_by: self.content.get("approved_by").map(text),
         }
         .tell();
     }
