@@ -26,7 +26,7 @@ pub fn free_port() -> u16 {
 
 /// A running `lockgate serve`; killed when dropped.
 pub struct Served {
-    pub process: Child,
+    _process: Child,
     port: u16,
 }
 
@@ -40,7 +40,7 @@ impl Served {
             assert!(Instant::now() < until, "lockgate serve does not listen");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Self { process, port }
+        Self { _process: process, port }
     }
 
     /// Posts one call and returns status and structured answer. Revision 2026-07-28: no session, everything is in the call.

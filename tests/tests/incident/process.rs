@@ -54,11 +54,14 @@ pub struct Said {
     pub err: String,
 }
 
-/// Runs it to its end.
+/// Runs it to its end, and tells whoever looks into a test that failed, or asks for its output.
 pub async fn run(command: &mut Command) -> Said {
     let output = command.output().await.expect("lockgate can be started");
     let text = |bytes| String::from_utf8(bytes).expect("lockgate writes UTF-8");
-    Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+    let said = Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) };
+    let arguments: Vec<_> = command.as_std().get_args().map(|a| a.to_string_lossy()).collect();
+    println!("$ lockgate {}\n{}{}=> {}\n", arguments.join(" "), said.out, said.err, said.code);
+    said
 }
 
 /// Runs `lockgate` on a site, which must succeed, and returns its standard output.

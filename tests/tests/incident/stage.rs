@@ -94,7 +94,8 @@ impl Stage {
         assert_eq!(ready.expect("it can be heard").as_deref(), Some("locked"));
         let pid = process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).expect("it is there");
         kill_process(pid, Signal::STOP).expect("it can be stopped");
-        let backend = "SELECT pid FROM pg_catalog.pg_stat_activity WHERE query LIKE '%FOR UPDATE' AND usename = 'deploy'";
+        let backend =
+            "SELECT pid FROM pg_catalog.pg_stat_activity WHERE query LIKE '%FOR UPDATE' AND usename = 'deploy'";
         let backend = self.primary.value(backend).await.expect("an answer").expect("its backend");
         (process, backend.parse().expect("a pid"))
     }

@@ -15,14 +15,20 @@ use crate::{
 const WHY: &str = "a look at the standbys while the primary is in trouble";
 
 /// Part of the story: it has the servers up.
-pub async fn reads_answer_acts_work_and_maintenance_is_refused(stage: &Stage, site: &Site, served: &Served, token: &str) {
+pub async fn reads_answer_acts_work_and_maintenance_is_refused(
+    stage: &Stage,
+    site: &Site,
+    served: &Served,
+    token: &str,
+) {
     let (status, _) = served.answer("lgt_somebody_else", "postgres.uptime", &json!({ "reason": WHY })).await;
     assert_eq!(status, 401);
 
     for name in ["standby1", "standby2"] {
         let uptime = rows(&served.call(token, "uptime", name, json!({}), WHY).await);
         assert_eq!(uptime[0]["in_recovery"], true, "{name}: {uptime:?}");
-        let refused = served.call(token, "vacuum_table", name, json!({ "schema": "public", "table": "orders" }), WHY).await;
+        let refused =
+            served.call(token, "vacuum_table", name, json!({ "schema": "public", "table": "orders" }), WHY).await;
         assert_eq!((&refused["status"], &refused["code"]), (&json!("refused"), &json!("not_on_standby")), "{refused}");
     }
 

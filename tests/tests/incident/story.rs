@@ -122,7 +122,9 @@ async fn decide(site: &Site, held: &Held, head: i64) {
     assert_eq!(lines[0]["state_now"], "pending");
 
     let shown = succeeds(site, &["approvals", "show", &held.approval]).await;
-    for part in ["postgres.terminate_backend", "primary", &head.to_string(), "blocks 30 other sessions", SEVER, "claude"] {
+    for part in
+        ["postgres.terminate_backend", "primary", &head.to_string(), "blocks 30 other sessions", SEVER, "claude"]
+    {
         assert!(shown.contains(part), "`{part}` is not shown: {shown}");
     }
     let said = succeeds(site, &["approvals", "approve", &held.approval, "--digest", &held.digest]).await;
@@ -177,7 +179,10 @@ async fn record_has_the_story(site: &Site, severed: &Held, swept: &Held, head: i
         in_order(&[intent, asked, vote, decided, consumed, outcome]);
 
         assert_eq!(intent["action"], format!("postgres.{action}"));
-        assert_eq!((&intent["agent"], &intent["person"], &intent["door"]), (&json!("claude"), &json!("ada"), &json!("stdio")));
+        assert_eq!(
+            (&intent["agent"], &intent["person"], &intent["door"]),
+            (&json!("claude"), &json!("ada"), &json!("stdio"))
+        );
         assert_eq!((&intent["verdict"], &intent["reason"]), (&json!("approve"), &json!(reason)));
         assert_eq!((&vote["person"], &vote["decision"]), (&json!(os_user()), &json!("approve")));
         assert_eq!(decided["state"], "approved");
