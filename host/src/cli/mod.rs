@@ -36,7 +36,7 @@ enum Command {
     Serve,
     /// Serve one agent over MCP on standard input and output
     Mcp,
-    /// Play the incident on a throwaway cluster: a lock pile-up, an agent, one approval, thirty commits
+    /// Play the incident on a throwaway cluster: a lock pile-up, an agent, a person who approves
     Demo(demo::DemoArgs),
     /// Build, look into and verify packs
     #[command(subcommand)]
@@ -94,7 +94,7 @@ fn keep_file_size_limit_an_error() {
 }
 
 async fn run(cli: Cli) -> Result<ExitCode, Refusal> {
-    let config = || Config::load(&cli.config).map_err(|e| Refusal::new(Code::ConfigInvalid, e.to_string()));
+    let config = || Config::load(&cli.config).map_err(Refusal::from);
     match cli.command {
         Command::Serve => serve::http(&config()?).await,
         Command::Mcp => serve::stdio(&config()?).await,

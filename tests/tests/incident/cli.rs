@@ -56,7 +56,7 @@ async fn a_command_line_that_cannot_be_used_ends_with_2() {
     ] {
         let said = run(bare().args(arguments)).await;
         assert_eq!((said.code, said.out.as_str()), (2, ""), "{arguments:?}");
-        assert!(said.err.contains("Usage: lockgate"), "{said:?}");
+        assert!(said.err.contains("Usage: lockgate") || said.err.contains("try '--help'"), "{said:?}");
         is_calm(&said);
     }
     let said = run(bare().arg("aprovals")).await;
@@ -85,7 +85,15 @@ async fn a_configuration_that_cannot_be_used_is_named_to_the_column() {
         (&number, vec![place(&number, "6:16")]),
         (&far, vec!["[mcp] hold_seconds must be from 0 to 3600".into()]),
         (&old, vec!["`version` must be 1".into()]),
-        (&missing, vec!["missing.toml` can't be opened".into(), "--config".into(), "LOCKGATE_CONFIG".into()]),
+        (
+            &missing,
+            vec![
+                "the configuration `".into(),
+                "missing.toml` can't be opened".into(),
+                "--config".into(),
+                "LOCKGATE_CONFIG".into(),
+            ],
+        ),
     ] {
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         for command in ["mcp", "serve"] {

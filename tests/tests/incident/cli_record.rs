@@ -40,9 +40,12 @@ async fn verifying_says_where_a_record_was_changed() {
     let report: Json = serde_json::from_str(&said.out).expect("JSON");
     assert_eq!((said.code, &report["intact"], &report["problems"][0]["seq"]), (1, &false.into(), &2.into()));
 
-    // The first lines of the record are older than what a host reads at its start; it says so where it can be seen.
+    // A host does not go on from such a record, and the doctor says what to do first.
     let said = run(lockgate(&site).arg("doctor")).await;
     assert_eq!(said.code, 1, "{said:#?}");
+    assert!(said.out.contains("FAILED   state") && said.out.contains("keep a copy"), "{}", said.out);
+    let said = run(lockgate(&site).arg("mcp")).await;
+    assert_error(&said, 1, "record_unavailable", &["`record-00000001.jsonl` at byte", "keep a copy"]);
     fs::write(&segment, sound).expect("it is put back");
     succeeds(&site, &["audit", "verify"]).await;
 }
