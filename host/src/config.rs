@@ -8,15 +8,40 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{mcp::tool::Separator, postgres::TargetSettings, toml_error::toml_error};
+use crate::{
+    error::{Code, Refusal},
+    mcp::tool::Separator,
+    postgres::TargetSettings,
+    toml_error::toml_error,
+};
 
 /// Largest configuration that is read.
 const MAX_CONFIG: u64 = 1 << 20;
 
 /// The configuration can't be used; says where and why.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigError(String);
+#[error("{message}")]
+pub struct ConfigError {
+    message: String,
+    /// What to do, where it is something other than correcting the file.
+    remedy: Option<&'static str>,
+}
+
+impl ConfigError {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), remedy: None }
+    }
+}
+
+impl From<ConfigError> for Refusal {
+    fn from(error: ConfigError) -> Self {
+        let refusal = Self::new(Code::ConfigInvalid, error.message);
+        match error.remedy {
+            Some(remedy) => refusal.with_remedy(remedy),
+            None => refusal,
+        }
+    }
+}
 
 /// `lockgate.toml`.
 #[derive(Clone, Debug, Deserialize)]
@@ -209,19 +234,20 @@ impl Config {
     /// Reads a configuration file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let place = path.display().to_string();
-        let bytes = lockgate_signing::file::read_once(path, MAX_CONFIG).map_err(|e| {
-            ConfigError(format!("{e}; give the path of a configuration with `--config` or `LOCKGATE_CONFIG`"))
+        let bytes = lockgate_signing::file::read_once(path, MAX_CONFIG).map_err(|e| ConfigError {
+            message: format!("the configuration {e}"),
+            remedy: Some("give the path of a configuration with `--config` or in `LOCKGATE_CONFIG`"),
         })?;
-        let text = String::from_utf8(bytes).map_err(|_| ConfigError(format!("{place} is not UTF-8")))?;
+        let text = String::from_utf8(bytes).map_err(|_| ConfigError::new(format!("{place} is not UTF-8")))?;
         let base = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         Self::parse(&text, &place, &base)
     }
 
     /// Parses the text of a configuration; relative paths are taken from `base`.
     pub fn parse(text: &str, place: &str, base: &Path) -> Result<Self, ConfigError> {
-        let mut config: Self = toml::from_str(text).map_err(|e| ConfigError(toml_error(place, text, &e)))?;
+        let mut config: Self = toml::from_str(text).map_err(|e| ConfigError::new(toml_error(place, text, &e)))?;
         if config.version != 1 {
-            return Err(ConfigError(format!("{place}: `version` must be 1")));
+            return Err(ConfigError::new(format!("{place}: `version` must be 1")));
         }
         config.check(place)?;
         for path in [Some(&mut config.state_dir), Some(&mut config.trust), config.policy.as_mut()]
@@ -237,7 +263,7 @@ impl Config {
     }
 
     fn check(&self, place: &str) -> Result<(), ConfigError> {
-        let refuse = |text: String| Err(ConfigError(format!("{place}: {text}")));
+        let refuse = |text: String| Err(ConfigError::new(format!("{place}: {text}")));
         let mut names: Vec<&str> = self.targets.iter().map(|t| t.name.as_str()).collect();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|w| w.first() == w.last()).and_then(|w| w.first()) {

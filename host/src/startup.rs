@@ -129,6 +129,8 @@ pub async fn open_gate(config: &Config, state: State) -> Result<Opened, Refusal>
         },
         output_bytes: config.limits.output_kib << 10,
     });
+    // What a killed process was doing is called unknown now, not when somebody asks.
+    gate.close_due().await?;
     Ok(Opened { gate, refused })
 }
 

@@ -140,11 +140,13 @@ impl From<DiskError> for RecordError {
 
 impl From<RecordError> for Refusal {
     fn from(error: RecordError) -> Self {
-        let code = match error {
-            RecordError::Entry { .. } | RecordError::TooLarge { .. } => Code::InternalError,
-            _ => Code::RecordUnavailable,
-        };
-        Self::new(code, error.to_string())
+        let refusal = |code| Self::new(code, error.to_string());
+        match &error {
+            RecordError::Entry { .. } | RecordError::TooLarge { .. } => refusal(Code::InternalError),
+            RecordError::Broken { .. } => refusal(Code::RecordUnavailable)
+                .with_remedy("keep a copy of the record's directory as it is, and find out who could write there"),
+            _ => refusal(Code::RecordUnavailable),
+        }
     }
 }
 

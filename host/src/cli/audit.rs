@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, Subcommand};
 use lockgate_signing::file;
 
-use super::terminal::{say, say_json};
+use super::terminal::{is_heard, say, say_json};
 use crate::{
     audit::{self, PublicKey},
     config::Config,
@@ -138,7 +138,10 @@ fn verify(dir: &Path, key: &PublicKey, checkpoint: Option<&Path>, json: bool) ->
 fn tail(dir: &Path, lines: u64, follow: bool, json: bool) -> Result<(), Refusal> {
     for line in audit::tail(dir, lines, follow).map_err(|e| unreadable(&e))? {
         let line = line.map_err(|e| unreadable(&e))?;
-        if json { say(line.raw()) } else { say(&audit::render(&line)) }
+        let heard = if json { is_heard(line.raw()) } else { is_heard(&audit::render(&line)) };
+        if !heard {
+            break;
+        }
     }
     Ok(())
 }

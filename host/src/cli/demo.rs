@@ -69,6 +69,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<ExitCode, Refusal> {
         return Err(Refusal::new(Code::ConfigInvalid, "nobody is at a terminal to approve")
             .with_remedy("run it in a terminal, or with `--yes` (`make demo YES=1`)"));
     }
+    deploy::has_source(&args.pack)?;
     let told = story::Story::new();
     tokio::select! {
         end = story::play(&args, &told) => end,

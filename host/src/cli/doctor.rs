@@ -87,7 +87,7 @@ pub(super) async fn run(args: &DoctorArgs, path: &Path) -> Result<ExitCode, Refu
     let mut doctor = Doctor { json: args.json, worst: Level::Ok };
     match Config::load(path) {
         Err(error) => {
-            doctor.failed("configuration", &Refusal::new(Code::ConfigInvalid, error.to_string()));
+            doctor.failed("configuration", &error.into());
         }
         Ok(config) => {
             doctor.ok("configuration", path.display().to_string());
@@ -123,7 +123,8 @@ async fn examine(doctor: &mut Doctor, config: &Config) {
             }
             for refused in &opened.refused {
                 let refusal = Refusal::from(refused.error.clone());
-                doctor.failed(&refused.path.display().to_string(), &refusal);
+                let name = refused.path.file_name().unwrap_or_default().to_string_lossy();
+                doctor.failed(&format!("pack {name}"), &refusal);
             }
             for (name, target) in opened.gate.targets() {
                 prepare_statements(doctor, name, target, opened.gate.catalog()).await;
@@ -142,7 +143,8 @@ fn examine_record(doctor: &mut Doctor, config: &Config) {
     });
     match report {
         Ok(report) if report.intact => {
-            let text = format!("{} lines verified, {} covered by a checkpoint", report.verified, report.anchored);
+            let lines = if report.verified == 1 { "line" } else { "lines" };
+            let text = format!("{} {lines} verified, {} covered by a checkpoint", report.verified, report.anchored);
             doctor.ok("record", text);
         }
         Ok(report) => doctor.says(

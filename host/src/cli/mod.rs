@@ -36,7 +36,7 @@ enum Command {
     Serve,
     /// Serve one agent over MCP on standard input and output
     Mcp,
-    /// Play the incident on a throwaway cluster: a lock pile-up, an agent, one approval, thirty commits
+    /// Play the incident on a throwaway cluster: a lock pile-up, an agent, a person who approves
     Demo(demo::DemoArgs),
     /// Build, look into and verify packs
     #[command(subcommand)]
@@ -73,7 +73,10 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Refusal::new(Code::InternalError, format!("no async runtime: {error}"))),
     };
-    let end = runtime.block_on(run(cli));
+    let end = runtime.block_on(async {
+        keep_file_size_limit_an_error();
+        run(cli).await
+    });
     // Approved executions end before the process does; what only waits is dropped.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     match end {
@@ -82,8 +85,16 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// At a file-size limit the kernel ends a process by SIGXFSZ, unless there is a handler: then the write fails (setrlimit(2)).
+/// A write that fails latches the record and is answered; a process that is gone answers nobody.
+fn keep_file_size_limit_an_error() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // The handler stays for as long as the process. Without one all is as it was: nothing runs unrecorded.
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+}
+
 async fn run(cli: Cli) -> Result<ExitCode, Refusal> {
-    let config = || Config::load(&cli.config).map_err(|e| Refusal::new(Code::ConfigInvalid, e.to_string()));
+    let config = || Config::load(&cli.config).map_err(Refusal::from);
     match cli.command {
         Command::Serve => serve::http(&config()?).await,
         Command::Mcp => serve::stdio(&config()?).await,

@@ -30,7 +30,7 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PackCommand {
-    /// Build a Rust pack, check it as a host would, and write the component and the declaration to be signed
+    /// Build a Rust pack, check it as a host would, and write what is to be signed
     Build {
         /// The pack's crate
         #[arg(default_value = ".", value_name = "DIR")]
@@ -39,7 +39,7 @@ pub(super) enum PackCommand {
         #[arg(long, default_value = ".", value_name = "DIR")]
         out: PathBuf,
     },
-    /// Print everything a reviewer must see: actions, arguments, SQL. Trusts nobody and runs only `describe`
+    /// Print all that a reviewer must see: actions, arguments, SQL; runs only `describe`
     Inspect {
         /// The component
         component: PathBuf,

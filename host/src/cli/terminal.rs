@@ -7,8 +7,13 @@ use crate::error::Refusal;
 
 /// Prints a line of a result. A reader that went away, as with `| head`, is no error.
 pub(super) fn say(text: &str) {
+    let _ = is_heard(text);
+}
+
+/// Prints a line of a result, and says whether anybody still reads: for what would otherwise go on for ever.
+pub(super) fn is_heard(text: &str) -> bool {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).is_ok()
 }
 
 /// Prints JSON on one line.

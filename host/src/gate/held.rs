@@ -188,7 +188,7 @@ impl Gate {
     }
 
     /// Ends what has run out of time, and what its process did not live to end.
-    async fn close_due(&self) -> Result<(), Refusal> {
+    pub(crate) async fn close_due(&self) -> Result<(), Refusal> {
         let state_dir = self.state_dir.clone();
         let closed = self
             .with_store(move |store| {

@@ -39,12 +39,17 @@ impl Deployment {
     }
 }
 
+/// Whether there is a pack to build: asked before anything is started.
+pub(super) fn has_source(source: &Path) -> Result<(), Refusal> {
+    if source.join("Cargo.toml").exists() {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::ConfigInvalid, format!("there is no pack in {}", source.display()))
+        .with_remedy("run this in a checkout of lockgate, or say where the pack's source is with `--pack`"))
+}
+
 /// Builds, signs, trusts, configures.
 pub(super) async fn deploy(source: &Path, stage: &Stage) -> Result<Deployment, Refusal> {
-    if !source.join("Cargo.toml").exists() {
-        return Err(Refusal::new(Code::ConfigInvalid, format!("there is no pack in {}", source.display()))
-            .with_remedy("run this in a checkout of lockgate, or say where the pack's source is with `--pack`"));
-    }
     let dir = tempfile::Builder::new()
         .prefix("lockgate-demo-")
         .permissions(fs::Permissions::from_mode(0o700))
