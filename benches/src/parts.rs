@@ -164,7 +164,7 @@ pub async fn parts(setting: &Setting) -> Result<Vec<Part>> {
     let mut outcome_memory = Part::new("outcome, record in memory");
     for round in 0..WARM + ROUNDS {
         let counts = round >= WARM;
-        let mut note = |part: &mut Part, time: Duration, runs: u32| {
+        let note = |part: &mut Part, time: Duration, runs: u32| {
             if counts {
                 part.times.push_each(time, runs);
             }

@@ -47,7 +47,7 @@ impl Report {
         for (case, alone) in CASES.iter().zip(&self.alone) {
             let statements = case.statements.len();
             let plural = if statements == 1 { "statement" } else { "statements" };
-            heading(&format!("One caller, {} ({statements} {plural})", case.action), ["p50 µs", "p95 µs", "ratio"]);
+            heading(&format!("One caller, {} ({statements} {plural})", case.action), ["p10 µs", "p50 µs", "p95 µs", "ratio"]);
             let ratio = |samples: &Samples| format!("{:.2}", samples.p50() / alone.raw.p50());
             times("raw tokio-postgres", &alone.raw, "1");
             times("gate", &alone.disk, &ratio(&alone.disk));
@@ -61,7 +61,7 @@ impl Report {
             println!("  noise: the raw median of a tenth of the run was {low:.0} to {high:.0} µs\n");
         }
         for (case, loaded) in CASES.iter().zip(&self.loaded) {
-            heading(&format!("{CALLERS} callers, {}", case.action), ["p50 µs", "p95 µs", "calls/s"]);
+            heading(&format!("{CALLERS} callers, {}", case.action), ["p10 µs", "p50 µs", "p95 µs", "calls/s"]);
             let line = |name: &str, load: &Load| times(name, &load.times, &format!("{:.0}", load.rate()));
             line("raw tokio-postgres", &loaded.raw);
             line("gate", &loaded.disk);
@@ -72,7 +72,7 @@ impl Report {
             let memory = loaded.memory.as_ref().map(|m| format!(", {:.2} with the record in memory", of(m)));
             println!("  {:.2} of the raw throughput{}\n", of(&loaded.disk), memory.unwrap_or_default());
         }
-        heading("Parts of postgres.uptime, each by itself", ["p50 µs", "p95 µs", ""]);
+        heading("Parts of postgres.uptime, each by itself", ["p10 µs", "p50 µs", "p95 µs", ""]);
         for part in &self.parts {
             times(part.name, &part.times, "");
             if let Some(limit) = part.budget {
@@ -80,16 +80,16 @@ impl Report {
             }
         }
         println!();
-        heading(&format!("Start with {PACKS} packs"), ["p50 ms", "p95 ms", ""]);
-        line("nothing in the cache, once", [&millis(self.start.cold.as_secs_f64() * 1e6), "", ""]);
-        let start = |name: &str, s: &Samples| line(name, [&millis(s.p50()), &millis(s.p95()), ""]);
+        heading(&format!("Start with {PACKS} packs"), ["p10 ms", "p50 ms", "p95 ms", ""]);
+        line("nothing in the cache, once", ["", &millis(self.start.cold.as_secs_f64() * 1e6), "", ""]);
+        let start = |name: &str, s: &Samples| line(name, [&millis(s.p10()), &millis(s.p50()), &millis(s.p95()), ""]);
         start("open state, record and store", &self.start.state);
         start("open the gate, all packs in the cache", &self.start.warm);
         budget("", self.start.warm_ms(), "ms", BUDGET_MS);
         println!();
-        heading("Memory of one host process", ["MiB", "own MiB", ""]);
+        heading("Memory of one host process", ["MiB", "own MiB", "", ""]);
         let memory = |name: &str, m: &crate::idle::Memory| {
-            line(name, [&format!("{:.1}", m.resident), &format!("{:.1}", m.own), ""]);
+            line(name, [&format!("{:.1}", m.resident), &format!("{:.1}", m.own), "", ""]);
         };
         memory("after the handshake", &self.idle.fresh);
         memory("idle, after 100 calls and 5 s", &self.idle.idle);
@@ -121,24 +121,24 @@ impl Report {
     }
 }
 
-fn heading(title: &str, columns: [&str; 3]) {
-    let [a, b, c] = columns;
-    println!("{title:<76}{a:>9}{b:>9}{c:>9}");
+fn heading(title: &str, columns: [&str; 4]) {
+    let [a, b, c, d] = columns;
+    println!("{title:<74}{a:>9}{b:>9}{c:>9}{d:>9}");
 }
 
-fn line(name: &str, cells: [&str; 3]) {
-    let [a, b, c] = cells;
-    println!("  {name:<74}{a:>9}{b:>9}{c:>9}");
+fn line(name: &str, cells: [&str; 4]) {
+    let [a, b, c, d] = cells;
+    println!("  {name:<72}{a:>9}{b:>9}{c:>9}{d:>9}");
 }
 
 fn times(name: &str, samples: &Samples, last: &str) {
-    line(name, [&micros(samples.p50()), &micros(samples.p95()), last]);
+    line(name, [&micros(samples.p10()), &micros(samples.p50()), &micros(samples.p95()), last]);
 }
 
 fn budget(name: &str, value: f64, unit: &str, limit: f64) {
     let verdict = if value <= limit { "met" } else { "MISSED" };
     let name = if name.is_empty() { "budget".to_owned() } else { format!("{name}; budget") };
-    println!("  {name:<74}{value:>9.0}  {unit}, at most {limit:.0}: {verdict}");
+    println!("  {name:<81}{value:>9.0}  {unit}, at most {limit:.0}: {verdict}");
 }
 
 fn micros(value: f64) -> String {
