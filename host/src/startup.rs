@@ -11,6 +11,7 @@ use std::{
 };
 
 use ed25519_dalek::SigningKey;
+use futures_util::{StreamExt as _, stream};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
 use lockgate_signing::{
@@ -236,33 +237,46 @@ fn highest_seen(store: &dyn Store) -> Result<HighestSeen, Refusal> {
 }
 
 async fn admit_all(config: &Config, state: &State) -> Result<(Catalog, Vec<RefusedPack>), Refusal> {
-    let trust = trust(&config.trust)?;
+    let trust = Arc::new(trust(&config.trust)?);
     let sandbox = Sandbox::new()?;
     let cache = CompiledCache::open(&config.state_dir.join("cache"))
         .inspect_err(|error| tracing::warn!(%error, "no cache of compiled packs; every start compiles"))
         .ok();
-    let admission = Admission::new(sandbox, cache);
-    let highest_seen = highest_seen(&*state.store)?;
+    let admission = Arc::new(Admission::new(sandbox, cache));
+    let highest_seen = Arc::new(highest_seen(&*state.store)?);
+    // As many at once as there are cores to describe, prove and compile on; taken in, and recorded, in the fixed order.
+    let admit = |path: PathBuf| {
+        let (admission, trust, highest_seen) = (Arc::clone(&admission), Arc::clone(&trust), Arc::clone(&highest_seen));
+        let file = path.clone();
+        let task = tokio::spawn(async move {
+            let verified = verify_file(&file, &trust, Timestamp::now(), &highest_seen)?;
+            admission.admit(verified).await
+        });
+        async move { (path, task.await) }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut admitted = stream::iter(components(config)?).map(admit).buffered(cores);
     let mut catalog = Catalog::default();
     let mut refused = Vec::new();
-    for path in components(config)? {
-        let admitted = match verify_file(&path, &trust, Timestamp::now(), &highest_seen) {
-            Ok(verified) => admission.admit(verified).await,
-            Err(error) => Err(error.into()),
-        };
-        match admitted {
+    let mut lines = Vec::new();
+    while let Some((path, admitted)) = admitted.next().await {
+        match admitted.map_err(|e| Refusal::new(Code::InternalError, format!("{}: {e}", path.display())))? {
             Ok(pack) => {
                 let replaces = is_newest(&catalog, &pack);
-                record_admitted(state, &pack).await?;
+                lines.push(state.record.append(admitted_entry(state, &pack)?));
                 if replaces {
                     catalog.add(pack);
                 }
             }
             Err(error) => {
-                state.note(refused_entry(&path, &error)).await?;
+                lines.push(state.record.append(refused_entry(&path, &error)));
                 refused.push(RefusedPack { path, error });
             }
         }
+    }
+    // Queued in order; awaited together, so that one sync makes many durable.
+    for line in lines {
+        line.await?;
     }
     Ok((catalog, refused))
 }
@@ -277,7 +291,8 @@ fn is_newest(catalog: &Catalog, pack: &TrustedPack) -> bool {
         .is_none_or(|other| is_higher(&declared.version, &other.version))
 }
 
-async fn record_admitted(state: &State, pack: &TrustedPack) -> Result<(), Refusal> {
+/// The line of a pack that is in, after the store has remembered its version.
+fn admitted_entry(state: &State, pack: &TrustedPack) -> Result<Entry, Refusal> {
     let predicate = pack.verified().predicate();
     let version = PackVersion {
         name: predicate.pack.clone(),
@@ -291,19 +306,15 @@ async fn record_admitted(state: &State, pack: &TrustedPack) -> Result<(), Refusa
         Remembered::Kept { floor } => json!({ "kept": floor.version }),
     };
     let signers: Vec<_> = pack.verified().signers().iter().map(|s| s.name.clone()).collect();
-    state
-        .note(
-            Entry::new("pack.admitted")
-                .field("pack", predicate.pack.as_str())
-                .field("version", predicate.version.as_str())
-                .field("digest", pack.digest())
-                .field("publisher", predicate.publisher.as_str())
-                .field("signers", signers)
-                .field("classes", predicate.classes.clone())
-                .field("actions", pack.manifest().manifest().actions.len())
-                .field("floor", floor),
-        )
-        .await
+    Ok(Entry::new("pack.admitted")
+        .field("pack", predicate.pack.as_str())
+        .field("version", predicate.version.as_str())
+        .field("digest", pack.digest())
+        .field("publisher", predicate.publisher.as_str())
+        .field("signers", signers)
+        .field("classes", predicate.classes.clone())
+        .field("actions", pack.manifest().manifest().actions.len())
+        .field("floor", floor))
 }
 
 fn refused_entry(path: &Path, error: &AdmissionError) -> Entry {

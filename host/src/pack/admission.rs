@@ -20,6 +20,7 @@ use super::{
 use crate::{
     error::{Code, Refusal},
     outside::shown,
+    statement::with_parser_stack,
 };
 
 /// The one import of a pack.
@@ -96,7 +97,7 @@ impl Admission {
     pub async fn admit(&self, verified: VerifiedComponent) -> Result<TrustedPack, AdmissionError> {
         let component = self.compile(verified.bytes(), Some(verified.digest())).await?;
         let (guest, manifest) = self.open(&component).await?;
-        let manifest = prove_manifest(manifest).map_err(|faults| refuse(&faults))?;
+        let manifest = proven(manifest).await?;
         agrees(&manifest, &verified)?;
         grants(&manifest, &verified)?;
         Ok(TrustedPack::new(verified, manifest, guest))
@@ -107,7 +108,7 @@ impl Admission {
     pub async fn describe_unverified(&self, bytes: &[u8]) -> Result<Described, AdmissionError> {
         let component = self.compile(bytes, None).await?;
         let (_, manifest) = self.open(&component).await?;
-        let manifest = prove_manifest(manifest).map_err(|faults| refuse(&faults))?;
+        let manifest = proven(manifest).await?;
         let declaration = declaration(&manifest);
         Ok(Described { manifest, declaration })
     }
@@ -182,6 +183,16 @@ impl Admission {
         }
         Ok(())
     }
+}
+
+/// Proves off the async runtime, all statements on one thread of the parser's.
+async fn proven(manifest: Manifest) -> Result<ProvenManifest, AdmissionError> {
+    let failed = |why: String| AdmissionError::new(Code::InternalError, format!("the prover failed: {why}"));
+    tokio::task::spawn_blocking(|| with_parser_stack(|| prove_manifest(manifest)))
+        .await
+        .map_err(|e| failed(e.to_string()))?
+        .map_err(failed)?
+        .map_err(|faults| refuse(&faults))
 }
 
 /// What a signer signs of a proven manifest.

@@ -19,7 +19,7 @@ mod version;
 mod tests;
 
 pub use bind::BindError;
-pub(crate) use parse::tokens;
+pub(crate) use parse::{tokens, with_parser_stack};
 pub use proof::{Fault, ProvenStatement, prove};
 
 use serde::{Deserialize, Serialize};

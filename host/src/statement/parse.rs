@@ -1,5 +1,7 @@
 //! PostgreSQL's own parser, kept from hurting its host: bounded text, a stack of its own, one statement out.
 
+use std::{cell::Cell, panic::catch_unwind};
+
 use pg_query::{Node, protobuf::ScanToken};
 
 use super::proof::Finding;
@@ -7,6 +9,31 @@ use super::proof::Finding;
 /// The parser's C code recurses as deep as the text nests, with frames of a few hundred bytes; with at most 8,192 tokens
 /// this leaves 8 KiB for each. The pages are touched only by a statement that needs them.
 const STACK_BYTES: usize = 64 << 20;
+
+thread_local! {
+    /// Whether this thread was started by [`with_parser_stack`].
+    static ROOMY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs work on a thread with a stack that the parser can't exhaust. Whoever has many texts to parse does so inside: a
+/// thread for each would cost more than parsing it.
+///
+/// # Errors
+///
+/// If the thread could not be started, or the work panicked.
+pub(crate) fn with_parser_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, String> {
+    std::thread::scope(|scope| {
+        let parser = std::thread::Builder::new().name("lockgate-parser".to_owned()).stack_size(STACK_BYTES);
+        let work = || {
+            ROOMY.set(true);
+            work()
+        };
+        match parser.spawn_scoped(scope, work) {
+            Ok(thread) => thread.join().map_err(|_| "the parser failed on it".to_owned()),
+            Err(error) => Err(format!("the parser could not be started: {error}")),
+        }
+    })
+}
 
 /// The tokens of a text, comments among them, by PostgreSQL's own scanner.
 pub(crate) fn tokens(sql: &str) -> pg_query::Result<Vec<ScanToken>> {
@@ -19,13 +46,12 @@ pub(crate) fn tokens(sql: &str) -> pg_query::Result<Vec<ScanToken>> {
 
 /// Parses text that has passed the text rules into exactly one statement.
 pub(super) fn parse_one(sql: &str) -> Result<Node, Finding> {
-    let result = std::thread::scope(|scope| {
-        let parser = std::thread::Builder::new().name("lockgate-parser".to_owned()).stack_size(STACK_BYTES);
-        match parser.spawn_scoped(scope, || pg_query::parse(sql, 0).map(|result| result.protobuf.stmts)) {
-            Ok(thread) => thread.join().map_err(|_| "the parser failed on it".to_owned()),
-            Err(error) => Err(format!("the parser could not be started: {error}")),
-        }
-    });
+    let parse = || pg_query::parse(sql, 0).map(|result| result.protobuf.stmts);
+    let result = if ROOMY.get() {
+        catch_unwind(parse).map_err(|_| "the parser failed on it".to_owned())
+    } else {
+        with_parser_stack(parse)
+    };
     let fault = |message| Finding::new("syntax", None, message, "write one statement that PostgreSQL can parse");
     match result {
         Err(message) => Err(fault(message)),
@@ -89,6 +115,11 @@ mod tests {
 
     #[test]
     fn depth_is_an_answer_not_a_crash() {
+        depth();
+        with_parser_stack(depth).unwrap();
+    }
+
+    fn depth() {
         for sql in [
             format!("SELECT {}1{}", "(".repeat(4000), ")".repeat(4000)),
             format!("SELECT {}1", "- ".repeat(4000)),
