@@ -78,7 +78,7 @@ impl Declared {
             Phase::Run => self.action.run_statement(id),
         };
         let Some(statement) = declared.cloned() else {
-            let shown: String = id.chars().filter(|c| !c.is_control()).take(80).collect();
+            let shown: String = id.chars().take(80).flat_map(char::escape_debug).collect();
             let message = format!("the pack asked for statement `{shown}`, which this action does not declare here");
             self.note(|account| {
                 account.binding.get_or_insert_with(|| Refusal::new(Code::UndeclaredStatement, message.as_str()));
