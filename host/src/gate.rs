@@ -7,6 +7,7 @@ pub mod decide;
 mod execute;
 mod held;
 pub mod journal;
+mod pins;
 mod querier;
 
 use std::{
