@@ -3,10 +3,12 @@
 //! and one module elsewhere. Knows no transport.
 
 pub mod call;
+mod conclude;
 pub mod decide;
 mod execute;
 mod held;
 pub mod journal;
+mod pins;
 mod querier;
 
 use std::{

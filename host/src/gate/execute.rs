@@ -13,14 +13,14 @@ use super::{
     Gate,
     call::{Approved, Outcome, Suggestion, Table},
     journal::RecordedIntent,
+    pins,
     querier::{Account, Declared, Phase},
 };
 use crate::{
     error::{Code, Refusal},
-    outside::shown,
     pack::{
         catalog::{Entry, ValidatedArgs},
-        sandbox::{Evidence, Failure, GuestOutcome, GuestTable, Limits, SandboxError},
+        sandbox::{Evidence, GuestOutcome, GuestTable, Limits},
     },
     policy::{Decision, Verdict},
     postgres::{self, Target},
@@ -62,6 +62,8 @@ const MARGIN: Duration = Duration::from_secs(5);
 const TEXT: usize = 2000;
 /// Notices of one call.
 const NOTICES: usize = 100;
+/// Tables of one answer. The fullest report of the stock packs has a dozen.
+const TABLES: usize = 64;
 
 impl Gate {
     /// Runs what was authorised, and records how it ended whatever happens.
@@ -104,7 +106,7 @@ impl Gate {
             () = cancel.cancelled() => None,
         };
         let mut account = account.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = settle(answer, &mut account)?;
+        let outcome = self.concluded(answer, &mut account)?;
         let approved = match authority {
             Authority::Policy => None,
             Authority::Approval(consumed) => Some(Approved {
@@ -152,7 +154,8 @@ impl Gate {
             answer = work => Some(answer),
             () = cancel.cancelled() => None,
         };
-        let mut evidence = settle(answer, &mut account.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let mut evidence = self.concluded(answer, &mut account.lock().unwrap_or_else(PoisonError::into_inner))?;
+        pins::check(&evidence.pins)?;
         evidence.summary = self.text(&evidence.summary);
         self.bound(&evidence.tables)?;
         evidence.tables = evidence.tables.into_iter().map(|t| self.redact_table(t)).collect();
@@ -209,18 +212,14 @@ impl Gate {
         approval: Option<Approved>,
     ) -> Result<Outcome, Refusal> {
         self.bound(&outcome.tables)?;
-        let mut notices: Vec<String> = outcome.notices.iter().map(|n| self.text(n)).collect();
-        notices.append(&mut account.notices);
-        let suggestion =
-            outcome.suggestion.and_then(|(action, arguments, why)| match serde_json::from_str::<Json>(&arguments) {
-                Ok(Json::Object(arguments)) if self.catalog.get(&action).is_some() => {
-                    Some(Suggestion { action, arguments, why: self.text(&why) })
-                }
-                _ => {
-                    notices.push("the pack suggested an action that does not exist here".into());
-                    None
-                }
-            });
+        // The server's first: a pack can't talk until they are cut off.
+        let mut notices = std::mem::take(&mut account.notices);
+        let suggested = outcome.suggestion.is_some();
+        let suggestion = outcome.suggestion.and_then(|suggestion| self.suggestion(suggestion));
+        if suggested && suggestion.is_none() {
+            notices.push("the pack suggested a call that can't be made here".into());
+        }
+        notices.extend(outcome.notices.iter().take(NOTICES).map(|n| self.text(n)));
         notices.truncate(NOTICES);
         Ok(Outcome {
             run: run.to_owned(),
@@ -252,17 +251,30 @@ impl Gate {
         GuestTable { table, built: true }
     }
 
-    fn text(&self, text: &str) -> String {
+    /// What a pack suggests, if it is a call that could be made.
+    fn suggestion(&self, (action, arguments, why): (String, String, String)) -> Option<Suggestion> {
+        let entry = self.catalog.get(&action)?;
+        let Ok(Json::Object(arguments)) = serde_json::from_str(&arguments) else { return None };
+        entry.problems(&arguments).is_empty().then(|| Suggestion { action, arguments, why: self.text(&why) })
+    }
+
+    pub(super) fn text(&self, text: &str) -> String {
         self.redactor.text(text).chars().take(TEXT).collect()
     }
 
     /// All tables of an answer together must stay within the bytes of one call: a guest may hand one result on many times.
     fn bound(&self, tables: &[GuestTable]) -> Result<(), Refusal> {
+        if tables.len() > TABLES {
+            let message = format!("the result has {} tables and this host lets out {TABLES}", tables.len());
+            return Err(Refusal::new(Code::OutputTooLarge, message));
+        }
         let size = |value: &Value| match value {
             Value::Text(text) => text.len() + 2,
             _ => 8,
         };
-        let bytes: usize = tables.iter().flat_map(|t| t.table.rows.rows.iter().flatten()).map(size).sum();
+        let named = |t: &GuestTable| t.table.rows.columns.iter().map(|c| c.name.len() + 8).sum::<usize>();
+        let held = |t: &GuestTable| t.table.rows.rows.iter().flatten().map(size).sum::<usize>();
+        let bytes: usize = tables.iter().map(|t| named(t) + held(t)).sum();
         if bytes > self.output_bytes {
             return Err(Refusal::new(
                 Code::OutputTooLarge,
@@ -271,45 +283,4 @@ impl Gate {
         }
         Ok(())
     }
-}
-
-/// The guest's answer, corrected by what the gate saw: a guest can't turn a failed act into a success.
-fn settle<T>(answer: Option<Result<Result<T, Failure>, SandboxError>>, account: &mut Account) -> Result<T, Refusal> {
-    let Some(answer) = answer else {
-        return Err(if account.acted {
-            Refusal::new(Code::OutcomeUnknown, "the call was cancelled while the server was at work")
-        } else {
-            Refusal::new(Code::Cancelled, "the call was cancelled")
-        });
-    };
-    if let Some(refusal) = account.binding.take() {
-        return Err(refusal);
-    }
-    match answer {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(failure)) => Err(refusal(failure, account)),
-        Err(error) if account.acted => {
-            Err(Refusal::new(Code::OutcomeUnknown, format!("{error}, after the server had been asked to act")))
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// A failure in the guest's words, with the code that goes with it.
-fn refusal(failure: Failure, account: &mut Account) -> Refusal {
-    let (code, text) = match failure {
-        Failure::NotFound(text) => (Code::NotFound, text),
-        Failure::NothingToDo(text) => (Code::NothingToDo, text),
-        Failure::NotApplicable(text) => (Code::NotApplicable, text),
-        Failure::NoEffect(text) => (Code::NoEffect, text),
-        Failure::TargetChanged(text) => (Code::TargetChanged, text),
-        Failure::Internal(text) => (Code::PackFailure, text),
-        // The gate knows better than the guest what the server said.
-        Failure::Query(error) => {
-            return account.last.take().unwrap_or_else(|| {
-                Refusal::new(Code::PackFailure, format!("the pack reports a query error: {error:?}"))
-            });
-        }
-    };
-    Refusal::new(code, shown(&text, TEXT))
 }

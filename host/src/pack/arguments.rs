@@ -5,7 +5,7 @@ use regex::Regex;
 use serde_json::{Map, Value as Json};
 
 use super::manifest::{IDENTIFIER_PATTERN, Param, ParamKind};
-use crate::{error::Problem, outside::shown, value::Value};
+use crate::{error::Problem, outside::{is_hidden, shown}, value::Value};
 
 /// Characters of a text argument, at most. Nothing that an operator types is longer.
 const MAX_TEXT: u32 = 1000;
@@ -72,8 +72,9 @@ impl CheckedParam {
                 if options.is_empty() || options.len() > MAX_OPTIONS || sorted.len() != options.len() {
                     return Err(format!("a choice has 1 to {MAX_OPTIONS} different options"));
                 }
-                if options.iter().any(|o| o.is_empty() || o.len() > 100 || o.chars().any(char::is_control)) {
-                    return Err("an option is empty, too long or has control characters".into());
+                let disguised = |o: &str| o.chars().any(|c| is_hidden(c));
+                if options.iter().any(|o| o.is_empty() || o.len() > 100 || disguised(o)) {
+                    return Err("an option is empty, too long or has control or invisible characters".into());
                 }
                 None
             }
@@ -138,10 +139,16 @@ fn compile(pattern: &str) -> Result<Regex, String> {
     if pattern.is_empty() || pattern.len() > 500 {
         return Err("its pattern is empty or longer than 500 bytes".into());
     }
-    regex::RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
-        .size_limit(MAX_REGEX_BYTES)
-        .build()
-        .map_err(|e| format!("its pattern does not compile: {}", e.to_string().lines().last().unwrap_or_default()))
+    if pattern.chars().any(|c| is_hidden(c)) {
+        return Err("its pattern has control or invisible characters".into());
+    }
+    let build = |text: &str| {
+        let built = regex::RegexBuilder::new(text).size_limit(MAX_REGEX_BYTES).build();
+        built.map_err(|e| format!("its pattern does not compile: {}", e.to_string().lines().last().unwrap_or_default()))
+    };
+    // By itself first: `a)|b(?:` is none alone, and between our anchors it would be one that is not anchored.
+    build(pattern)?;
+    build(&format!(r"\A(?:{pattern})\z"))
 }
 
 /// Checks a call's arguments; every problem at once.

@@ -12,8 +12,13 @@ use super::{
 };
 use crate::{
     error::{Code, Problem, Refusal},
+    outside::shown,
     value::Value,
 };
+
+/// Problems that a component may report of one call, and characters of each.
+const PROBLEMS: usize = 32;
+const PROBLEM: usize = 500;
 
 /// An admitted pack: its component verified, its manifest proven and equal to what was signed. Only admission makes one.
 pub struct TrustedPack {
@@ -95,7 +100,18 @@ impl Entry {
         let checked =
             arguments::check(self.action.params(), arguments).map_err(|problems| invalid(&self.name, problems))?;
         let problems = self.pack.guest.validate(&self.action.declared().name, checked.values()).await?;
-        if problems.is_empty() { Ok(ValidatedArgs(checked)) } else { Err(invalid(&self.name, problems)) }
+        if problems.is_empty() {
+            return Ok(ValidatedArgs(checked));
+        }
+        let problems = problems.into_iter().take(PROBLEMS).map(|problem| self.cleaned(problem)).collect();
+        Err(invalid(&self.name, problems))
+    }
+
+    /// A component's problem as it may leave the host: about an argument that there is, in a bounded text without disguise.
+    fn cleaned(&self, problem: Problem) -> Problem {
+        let declared = self.action.declared().params.iter().any(|param| param.name == problem.argument);
+        let message = shown(&problem.message, PROBLEM);
+        Problem { argument: if declared { problem.argument } else { String::new() }, message }
     }
 
     /// What is wrong with a call's arguments by the declaration alone.

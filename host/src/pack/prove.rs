@@ -238,7 +238,8 @@ impl Faults {
     }
 }
 
-fn is_name(name: &str) -> bool {
+/// `^[a-z][a-z0-9_]{0,62}$`
+pub(crate) fn is_name(name: &str) -> bool {
     name.len() <= 63
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')

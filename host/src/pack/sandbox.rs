@@ -269,7 +269,7 @@ fn built_rows(built: wit::BuiltTable) -> Result<RowSet, SandboxError> {
             if !convert::fits(cell, column.kind) {
                 return Err(SandboxError::BadOutput(format!(
                     "a cell of column `{}` is {}",
-                    column.name,
+                    column.name.chars().take(64).flat_map(char::escape_debug).collect::<String>(),
                     cell.kind_name()
                 )));
             }

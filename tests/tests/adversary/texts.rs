@@ -1,0 +1,122 @@
+//! Every text that a manifest has, with SQL where a name stands, and with characters that disguise what a text says.
+
+use lockgate::error::Code::{ManifestInvalid, StatementRefused};
+use lockgate_tests::site::{self, BuiltPack};
+
+use crate::world::{Case, World, component, refuses};
+
+/// Names that are SQL.
+const SQL: &str = "x'; DROP TABLE users; --";
+
+#[tokio::test]
+async fn sql_is_no_name() {
+    let mut cases = Vec::new();
+    for (pack, field, code, more) in [
+        ("sql-as-pack", "name", ManifestInvalid, &[][..]),
+        ("sql-as-action", "action.name", ManifestInvalid, &[]),
+        ("sql-as-parameter", "param.name", ManifestInvalid, &[("param.kind", "choice")]),
+        ("sql-as-statement", "statement.id", StatementRefused, &[]),
+        ("sql-as-request", "action.statement", ManifestInvalid, &[]),
+        ("sql-as-column", "column.name", StatementRefused, &[]),
+        ("sql-as-input", "input.name", StatementRefused, &[]),
+        ("sql-as-extension", "extension.name", StatementRefused, &[]),
+        ("sql-as-extension-version", "extension.min", StatementRefused, &[("extension.name", "pg_stat_statements")]),
+        ("sql-as-example", "example.arguments", ManifestInvalid, &[("example.situation", "a table is in the way")]),
+        ("sql-as-homepage", "homepage", ManifestInvalid, &[]),
+        ("sql-as-pattern", "param.value", ManifestInvalid, &[("param.kind", "text")]),
+    ] {
+        cases.push(Case::guest(pack, &[&[(field, SQL)], more].concat(), code, "").await);
+    }
+    for (pack, pattern, says) in [
+        ("free-text", ".*", "free text"),
+        ("free-text-by-class", "[^\u{b0}]+", "free text"),
+        // Between the host's anchors it would be two patterns, each with one anchor.
+        ("out-of-its-anchors", "a)|b(?:", "does not compile"),
+        ("an-exploding-pattern", "((((a{99}){99}){99}){99})", "does not compile"),
+        ("a-huge-pattern", &"a".repeat(600), "longer than 500"),
+    ] {
+        let settings = [("param.kind", "text"), ("param.value", pattern)];
+        cases.push(Case::guest(pack, &settings, ManifestInvalid, says).await);
+    }
+    refuses("sql_is_no_name", cases).await;
+}
+
+#[tokio::test]
+async fn no_text_is_disguised() {
+    // Each is unseen, and changes what is seen or hides a word from whoever looks for it.
+    let disguises = [
+        "\u{202e}",
+        "\u{2066}",
+        "\u{200b}",
+        "\u{ad}",
+        "\u{61c}",
+        "\u{2028}",
+        "\u{feff}",
+        "\u{e0041}",
+        "\u{1b}[2J",
+        "\u{85}",
+        "\0",
+        "\r",
+    ];
+    let fields: &[(&str, &[(&str, &str)])] = &[
+        ("summary", &[]),
+        ("homepage", &[]),
+        ("action.name", &[]),
+        ("action.title", &[]),
+        ("action.description", &[]),
+        ("action.effects", &[]),
+        ("action.privilege", &[]),
+        ("param.name", &[("param.kind", "choice")]),
+        ("param.description", &[("param.kind", "choice")]),
+        ("param.value", &[("param.kind", "choice")]),
+        ("param.value", &[("param.kind", "text")]),
+        ("example.situation", &[]),
+        ("statement.id", &[]),
+        ("column.name", &[]),
+        ("input.name", &[]),
+        ("extension.name", &[]),
+    ];
+    let mut cases = Vec::new();
+    for (at, (field, more)) in fields.iter().enumerate() {
+        // All disguises on all fields would be two hundred compilations: each disguise and each field several times.
+        for step in 0..2 {
+            let disguise = disguises[(at * 2 + step) % disguises.len()];
+            let text = if *field == "homepage" { format!("https://a{disguise}b") } else { format!("a{disguise}b") };
+            let code = match field.split_once('.') {
+                Some(("statement" | "column" | "input" | "extension", _)) => StatementRefused,
+                _ => ManifestInvalid,
+            };
+            let pack = format!("disguised-{at}-{step}");
+            cases.push(Case::guest(&pack, &[&[(*field, &*text)], *more].concat(), code, "").await);
+        }
+    }
+    refuses("disguises", cases).await;
+}
+
+#[tokio::test]
+async fn sql_in_prose_stays_prose() {
+    let world = World::new("prose").await;
+    let settings: &[(&str, &str)] = &[
+        ("name", "prose"),
+        ("small", ""),
+        ("extra", ""),
+        ("summary", SQL),
+        ("action.title", SQL),
+        ("action.description", SQL),
+        ("action.effects", SQL),
+        ("action.privilege", SQL),
+        ("param.kind", "choice"),
+        ("param.value", SQL),
+        ("param.description", SQL),
+        ("example.situation", SQL),
+        ("example.arguments", "{\"word\": \"x'; DROP TABLE users; --\"}"),
+    ];
+    world.site.add(&BuiltPack::describe(component(settings).await).await);
+    let (gate, refused) = world.refusals().await;
+    assert!(refused.is_empty(), "{refused:?}");
+    // It is called, with its one choice, and the choice is an argument that no statement has.
+    let arguments = serde_json::json!({ "word": SQL });
+    let answer = site::call(&gate, "prose.attacked", world.target, arguments).await;
+    assert!(answer.is_ok(), "{answer:?}");
+    world.ends_well(&gate, &[]).await;
+}
