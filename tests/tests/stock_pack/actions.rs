@@ -45,7 +45,7 @@ fn every_read_answers_as_declared_on_both_servers() {
                         assert!(is_of(column.kind, cell), "{name} {}: {cell:?}", column.name);
                     }
                 }
-                let events: Vec<_> = world.site.run(&outcome.run).iter().map(|l| l["event"].clone()).collect();
+                let events: Vec<_> = world.site.run(&outcome.run).iter().map(|l| l["ev"].clone()).collect();
                 assert_eq!(events, ["call.intent", "call.outcome"], "{name}");
                 answered += 1;
             }

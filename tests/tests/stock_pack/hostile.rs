@@ -160,7 +160,7 @@ pub fn values(kind: &ParamKind) -> Vec<Json> {
     values.extend([64, 65, 255, 1001, 70_000].map(|length| json!("a".repeat(length))));
     values.extend([63, 62, 1].map(|length| json!("é".repeat(length))));
     values.push(json!("orders".repeat(20_000)));
-    values.push((0..60).fold(json!(1), |nested, _| json!([nested])));
+    values.push((0..110).fold(json!(1), |nested, _| json!([nested])));
     if let ParamKind::Integer { min, max } = kind {
         values.extend([min - 1, *min, min + 1, max - 1, *max, max + 1, -*max].map(|number| json!(number)));
         values.push(json!(*min as f64 + 0.5));

@@ -17,7 +17,7 @@ async fn target(name: &str, dbname: &str) -> TargetSettings {
 }
 
 fn signals(site: &Site) -> usize {
-    let ended = site.record().into_iter().filter(|line| line["event"] == "call.outcome");
+    let ended = site.record().into_iter().filter(|line| line["ev"] == "call.outcome");
     ended.filter(|line| line["executed"].to_string().contains("\"terminate_backend\"")).count()
 }
 
@@ -44,7 +44,7 @@ fn an_approval_is_executed_once_however_many_wait_for_it() {
         }
         runs.dedup();
         assert_eq!(runs.len(), 1, "{runs:?}");
-        let consumed = site.record().into_iter().filter(|line| line["event"] == "approval.consumed").count();
+        let consumed = site.record().into_iter().filter(|line| line["ev"] == "approval.consumed").count();
         assert_eq!((consumed, signals(&site)), (1, 1));
         // Asked again, it is the end that it had; decided again, it is closed.
         assert_eq!(ended(&one, &approval).await.expect("the same end").run, runs[0]);
@@ -174,7 +174,7 @@ fn an_approval_does_not_outlive_the_policy_it_was_given_under() {
         assert!(message.contains("policy"), "{message}");
         assert_eq!(signals(&site), 0);
         assert!(victim.lives().await);
-        let changed = site.record().into_iter().any(|line| line["event"] == "policy.changed");
+        let changed = site.record().into_iter().any(|line| line["ev"] == "policy.changed");
         assert!(changed, "the record says that the policy changed");
         // An approval asked for now is decided under the new policy.
         let again = call(&gate, "postgres.terminate_backend", "ruled", json!({ "pid": victim.pid })).await;

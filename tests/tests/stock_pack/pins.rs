@@ -50,7 +50,7 @@ fn a_backend_that_is_gone_is_not_signalled() {
         assert!(bystander.lives().await);
         let run = world.site.record().into_iter().find(|line| line["approval"] == approval.as_str()).unwrap();
         let outcome = world.site.run(run["run"].as_str().unwrap()).pop().unwrap();
-        assert_eq!((&outcome["event"], &outcome["status"], &outcome["code"]), (&json!("call.outcome"), &json!("failed"), &json!("target_changed")));
+        assert_eq!((&outcome["ev"], &outcome["status"], &outcome["code"]), (&json!("call.outcome"), &json!("failed"), &json!("target_changed")));
     });
 }
 
