@@ -19,7 +19,7 @@ use crate::{
     error::{Code, Refusal},
     pack::{
         catalog::{Entry, ValidatedArgs},
-        sandbox::{Evidence, Failure, GuestOutcome, GuestTable, Limits, SandboxError},
+        sandbox::{Evidence, Failure, GuestOutcome, GuestTable, Limits, QueryFailure, SandboxError},
     },
     policy::{Decision, Verdict},
     postgres::{self, Target},
@@ -281,7 +281,14 @@ fn settle<T>(answer: Option<Result<Result<T, Failure>, SandboxError>>, account: 
             Refusal::new(Code::Cancelled, "the call was cancelled")
         });
     };
-    if let Some(refusal) = account.binding.take() {
+    if let Some(mut refusal) = account.binding.take() {
+        // What a failed act left behind, only the pack knows. It adds to what the gate saw and replaces none of it.
+        if let Ok(Err(Failure::NoEffect(text))) = &answer {
+            refusal.message = format!("{}; the pack adds: {}", refusal.message, clean(text));
+            if refusal.code == Code::DatabaseError {
+                refusal = Refusal::new(Code::NoEffect, refusal.message);
+            }
+        }
         return Err(refusal);
     }
     match answer {
@@ -296,7 +303,6 @@ fn settle<T>(answer: Option<Result<Result<T, Failure>, SandboxError>>, account: 
 
 /// A failure in the guest's words, with the code that goes with it.
 fn refusal(failure: Failure, account: &mut Account) -> Refusal {
-    let clean = |text: String| text.chars().filter(|c| !c.is_control()).take(TEXT).collect::<String>();
     let (code, text) = match failure {
         Failure::NotFound(text) => (Code::NotFound, text),
         Failure::NothingToDo(text) => (Code::NothingToDo, text),
@@ -304,12 +310,30 @@ fn refusal(failure: Failure, account: &mut Account) -> Refusal {
         Failure::NoEffect(text) => (Code::NoEffect, text),
         Failure::TargetChanged(text) => (Code::TargetChanged, text),
         Failure::Internal(text) => (Code::PackFailure, text),
-        // The gate knows better than the guest what the server said.
-        Failure::Query(error) => {
-            return account.last.take().unwrap_or_else(|| {
-                Refusal::new(Code::PackFailure, format!("the pack reports a query error: {error:?}"))
+        Failure::Query(error) => return query_refusal(error, account.last.take()),
+    };
+    Refusal::new(code, clean(&text))
+}
+
+/// A query's failure that the guest hands on, in the words of the gate, which knows better what the server said. Or one
+/// that the guest concludes by itself: it asked whether the role has a grant, and the answer was no.
+fn query_refusal(error: QueryFailure, last: Option<Refusal>) -> Refusal {
+    let (code, text) = match error {
+        QueryFailure::MissingPrivilege(text) => (Code::MissingPrivilege, text),
+        QueryFailure::Unsupported(text) => (Code::UnsupportedServerVersion, text),
+        QueryFailure::TargetChanged => (Code::TargetChanged, "the pack found that the target has changed".into()),
+        other => {
+            return last.unwrap_or_else(|| {
+                Refusal::new(Code::PackFailure, clean(&format!("the pack reports a query error: {other:?}")))
             });
         }
     };
-    Refusal::new(code, clean(text))
+    // On a standby the gate has the more exact code.
+    let is_the_same = |last: &Refusal| last.code == code || last.code == Code::NotOnStandby;
+    last.filter(is_the_same).unwrap_or_else(|| Refusal::new(code, clean(&text)))
+}
+
+/// A guest's words as they may be shown.
+fn clean(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(TEXT).collect()
 }
