@@ -202,6 +202,23 @@ fn no_action_takes_an_argument_that_it_does_not_declare() {
     });
 }
 
+#[test]
+fn a_flood_of_arguments_gets_a_short_answer_and_is_on_the_record() {
+    run(async {
+        let alone = Alone::unheard().await;
+        let before = alone.log();
+        let flood: Map<String, Json> = (0..20_000).map(|number| (format!("argument_{number}"), json!("'; --"))).collect();
+        let problems = alone.problems("postgres.terminate_backend", flood).await;
+        assert!(problems.len() <= 52 && problems.iter().any(|p| p.argument == "pid"), "{}", problems.len());
+        assert!(problems.iter().any(|p| p.message.contains("19950 more")), "what is left out is counted");
+        let length = serde_json::to_string(&problems).expect("text").len();
+        assert!(length < 20_000, "{length} bytes");
+        // And the host goes on.
+        alone.problems("postgres.terminate_backend", Map::new()).await;
+        assert_eq!(alone.log(), before, "the server heard of a refused call");
+    });
+}
+
 /// A client at the real door, since that is where `reason` and `target` are told from the action's own arguments.
 async fn client(gate: &Arc<Gate>) -> RunningService<RoleClient, ()> {
     let settings = McpSettings { hold_wait: Duration::ZERO, ..McpSettings::default() };

@@ -69,7 +69,8 @@ fn values_of_other_peoples_queries_never_come_out() {
         }
         // In a transaction, at work, and waiting for a lock.
         let owner = Session::app("canary").await;
-        owner.execute(&format!("CREATE TABLE sales.canary (note text); BEGIN; LOCK TABLE sales.canary; SELECT '{CANARY}'")).await;
+        owner.execute("CREATE TABLE sales.canary (note text)").await;
+        owner.execute(&format!("BEGIN; LOCK TABLE sales.canary; SELECT '{CANARY}'")).await;
         let waiter = Session::app("canary").await.start(&format!("INSERT INTO sales.canary VALUES ('{CANARY}')")).await;
         let sleeper = Session::app("canary").await.start(&format!("SELECT pg_sleep(600), '{CANARY}', {NUMBER}")).await;
         eventually(&format!("SELECT wait_event_type FROM pg_stat_activity WHERE pid = {}", waiter.pid), "Lock").await;

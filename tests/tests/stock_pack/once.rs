@@ -69,7 +69,7 @@ fn denied_is_final() {
         assert_eq!(code, Code::ApprovalDenied, "{message}");
         assert!(message.contains("grace"), "{message}");
         let late = site.decide(&approval, Decision::Approve, "heidi").await.expect_err("it is over");
-        assert_eq!(late.code, Code::ApprovalClosed);
+        assert_eq!(late.code, Code::ApprovalDenied);
         // The same call again is another request, which the old answer does not cover.
         let again = held(&gate, "postgres.terminate_backend", "denied", arguments).await;
         assert_ne!(again, approval);

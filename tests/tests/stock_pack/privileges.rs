@@ -75,7 +75,7 @@ fn slow_queries_needs_its_extension_and_finds_it_in_any_schema() {
         let arguments = json!({ "min_calls": 3, "limit": 200 });
         let outcome = done(&world.gate, "postgres.slow_queries", "elsewhere", arguments).await;
         let queries = column(&outcome.tables[0].rows, "query");
-        let shape = text("SELECT ? AS asked_elsewhere, pg_sleep(?)");
+        let shape = text("SELECT $1 AS asked_elsewhere, pg_sleep($2)");
         assert!(queries.contains(&&shape), "{queries:?}");
     });
 }

@@ -159,7 +159,7 @@ fn slow_queries_are_those_of_the_extension() {
         }
         let outcome = done(&world.gate, "postgres.slow_queries", "primary", json!({ "limit": 200 })).await;
         let rows = &outcome.tables[0].rows;
-        let row = row_where(rows, "query", &text("SELECT ? AS slow_marker, pg_sleep(?)"));
+        let row = row_where(rows, "query", &text("SELECT $1 AS slow_marker, pg_sleep($2)"));
         let shop = world.primary.connect_to("shop").await.unwrap();
         let sql = "SELECT queryid::text, calls, mean_exec_time, max_exec_time FROM pg_stat_statements WHERE query LIKE '%slow_marker, pg_sleep%'";
         let truth = shop.query_one(sql, &[]).await.unwrap();

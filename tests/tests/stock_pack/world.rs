@@ -76,10 +76,11 @@ async fn make() -> World {
         primary.execute(&format!("CREATE DATABASE {database} OWNER app")).await.expect("a database");
     }
     let schema = "CREATE EXTENSION pg_stat_statements; SET ROLE app; CREATE SCHEMA sales;
+        GRANT USAGE ON SCHEMA sales TO agent, watcher, blind;
         CREATE TABLE sales.orders (id int PRIMARY KEY, note text);
         INSERT INTO sales.orders SELECT i, 'row ' || i FROM generate_series(1, 1000) i";
     primary.execute_in("shop", schema).await.expect("tables");
-    let odd = "CREATE SCHEMA \"Odd Place\"; CREATE EXTENSION pg_stat_statements SCHEMA \"Odd Place\"";
+    let odd = "CREATE SCHEMA \"Odd Place\"; GRANT USAGE ON SCHEMA \"Odd Place\" TO agent; CREATE EXTENSION pg_stat_statements SCHEMA \"Odd Place\"";
     primary.execute_in("elsewhere", odd).await.expect("an extension");
     let held = "SET ROLE app; CREATE TABLE public.held (id int); CREATE INDEX held_idx ON public.held (id)";
     primary.execute_in("held", held).await.expect("a table");
