@@ -188,9 +188,8 @@ fn grant_for(error: &DbError) -> String {
         Some("RangeVarCallbackForReindexIndex" | "RangeVarCallbackMaintainsTable" | "RangeVarCallbackOwnsTable") => {
             "the maintenance role of the target needs `pg_maintain` (PostgreSQL 17 and later) or to own it".to_owned()
         }
-        _ => {
-            "grant the role of the target that privilege; `pg_monitor` covers the statistics views and functions".to_owned()
-        }
+        _ => "grant the role of the target that privilege; `pg_monitor` covers the statistics views and functions"
+            .to_owned(),
     }
 }
 

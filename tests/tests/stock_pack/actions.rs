@@ -112,7 +112,10 @@ fn acts_with_nothing_to_act_on_ask_nobody() {
             let (code, message) = refuse(action, arguments).await;
             assert_eq!(code, Code::NotFound, "names are taken exactly: {action}: {message}");
         }
-        assert!(world.site.pending().iter().all(|a| a.request.arguments.get("pid") != Some(&json!(idle.pid))), "{asked_before}");
+        assert!(
+            world.site.pending().iter().all(|a| a.request.arguments.get("pid") != Some(&json!(idle.pid))),
+            "{asked_before}"
+        );
         assert!(idle.lives().await || idle.client.batch_execute("ROLLBACK").await.is_ok());
     });
 }

@@ -50,7 +50,9 @@ fn queries() -> Vec<String> {
 
 fn assert_clean(what: &str, shown: &str) {
     for canary in [CANARY, NUMBER, "h1rt33n", "cAnArY7"] {
-        let at = shown.find(canary).map(|at| shown[shown.floor_char_boundary(at.saturating_sub(120))..].chars().take(200).collect::<String>());
+        let at = shown
+            .find(canary)
+            .map(|at| shown[shown.floor_char_boundary(at.saturating_sub(120))..].chars().take(200).collect::<String>());
         assert_eq!(at, None, "{what} let a value out");
     }
 }
@@ -79,10 +81,13 @@ fn values_of_other_peoples_queries_never_come_out() {
         for _ in 0..10 {
             admin.execute(&format!("ALTER ROLE watcher PASSWORD '{CANARY}'")).await;
         }
-        let kept = format!("SELECT count(*) > 0 FROM pg_stat_statements WHERE query LIKE '%watcher PASSWORD ''{CANARY}''%'");
+        let kept =
+            format!("SELECT count(*) > 0 FROM pg_stat_statements WHERE query LIKE '%watcher PASSWORD ''{CANARY}''%'");
         let kept: bool = world.primary.connect_to("shop").await.unwrap().query_one(&kept, &[]).await.unwrap().get(0);
         assert!(kept, "the extension holds the value, so the test can fail");
-        let seen = format!("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%{CANARY}%' AND application_name = 'canary'");
+        let seen = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%{CANARY}%' AND application_name = 'canary'"
+        );
         let seen: usize = truth(&seen).await.unwrap().parse().unwrap();
         assert!(seen >= queries().len(), "{seen} sessions show the value to a superuser, so the test can fail");
 
@@ -106,7 +111,8 @@ fn values_of_other_peoples_queries_never_come_out() {
         let rows = &outcome.tables[0].rows;
         let shapes = column(rows, "query");
         assert!(shapes.contains(&&text("INSERT INTO sales.canary VALUES (?)")), "{shapes:?}");
-        let outcome = done(&world.gate, "postgres.slow_queries", "primary", json!({ "limit": 200, "min_calls": 1 })).await;
+        let outcome =
+            done(&world.gate, "postgres.slow_queries", "primary", json!({ "limit": 200, "min_calls": 1 })).await;
         assert_clean("slow_queries", &format!("{outcome:?}"));
 
         // What an approver is shown: acts on the sleeper, the owner and one who wrote half a literal.

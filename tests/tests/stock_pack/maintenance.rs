@@ -29,7 +29,11 @@ async fn count(name: &str, column: &str) -> i64 {
 }
 
 /// Asks, approves, and waits for the end.
-async fn approved(action: &str, target: &str, arguments: serde_json::Value) -> Result<lockgate::gate::call::Outcome, lockgate::gate::call::Refused> {
+async fn approved(
+    action: &str,
+    target: &str,
+    arguments: serde_json::Value,
+) -> Result<lockgate::gate::call::Outcome, lockgate::gate::call::Refused> {
     let world = world().await;
     let approval = held(&world.gate, action, target, arguments).await;
     world.site.approve(&approval).await;
@@ -51,11 +55,14 @@ fn work_that_was_skipped_is_a_failure() {
             assert_eq!(code, Code::Skipped, "{message}");
             assert!(message.contains("skipped") && message.contains("skipping"), "{message}");
         }
-        let reindexed = approved("postgres.reindex_concurrent", "primary", json!({ "schema": "sales", "index": "skipped_idx" })).await;
+        let reindexed =
+            approved("postgres.reindex_concurrent", "primary", json!({ "schema": "sales", "index": "skipped_idx" }))
+                .await;
         let (code, message) = refused(reindexed);
         assert_eq!(code, Code::MissingPrivilege, "{message}");
         assert_eq!((count("skipped", "analyze_count").await, count("skipped", "vacuum_count").await), (0, 0));
-        let ends: Vec<_> = world.site.record().into_iter().filter(|l| l["ev"] == "call.outcome" && l["code"] == "skipped").collect();
+        let ends: Vec<_> =
+            world.site.record().into_iter().filter(|l| l["ev"] == "call.outcome" && l["code"] == "skipped").collect();
         assert!(ends.len() >= 3 && ends.iter().all(|line| line["status"] == "failed"), "{ends:?}");
     });
 }
@@ -126,8 +133,15 @@ fn a_table_made_anew_is_not_the_one_that_was_approved() {
     run(async {
         let world = world().await;
         table("anew").await;
-        let approval = held(&world.gate, "postgres.vacuum_table", "keeper", json!({ "schema": "sales", "table": "anew" })).await;
-        let reindex = held(&world.gate, "postgres.reindex_concurrent", "keeper", json!({ "schema": "sales", "index": "anew_idx" })).await;
+        let approval =
+            held(&world.gate, "postgres.vacuum_table", "keeper", json!({ "schema": "sales", "table": "anew" })).await;
+        let reindex = held(
+            &world.gate,
+            "postgres.reindex_concurrent",
+            "keeper",
+            json!({ "schema": "sales", "index": "anew_idx" }),
+        )
+        .await;
         world.primary.execute_in("shop", "DROP TABLE sales.anew").await.unwrap();
         table("anew").await;
         for approval in [approval, reindex] {
@@ -146,11 +160,19 @@ fn an_invalid_index_that_was_left_is_reported() {
         table("broken").await;
         // A function that an index is made of and that fails later: the rebuild fails half-way.
         let function = |body: &str| {
-            format!("CREATE OR REPLACE FUNCTION sales.fickle(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN {body} END $$")
+            format!(
+                "CREATE OR REPLACE FUNCTION sales.fickle(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN {body} END $$"
+            )
         };
-        let sql = format!("SET ROLE app; {}; CREATE INDEX fickle_idx ON sales.broken (sales.fickle(id)); {}", function("RETURN $1;"), function("RETURN $1 / 0;"));
+        let sql = format!(
+            "SET ROLE app; {}; CREATE INDEX fickle_idx ON sales.broken (sales.fickle(id)); {}",
+            function("RETURN $1;"),
+            function("RETURN $1 / 0;")
+        );
         world.primary.execute_in("shop", &sql).await.unwrap();
-        let broken = approved("postgres.reindex_concurrent", "keeper", json!({ "schema": "sales", "index": "fickle_idx" })).await;
+        let broken =
+            approved("postgres.reindex_concurrent", "keeper", json!({ "schema": "sales", "index": "fickle_idx" }))
+                .await;
         let (code, message) = refused(broken);
         let left = "SELECT count(*)::text FROM pg_index WHERE indrelid = 'sales.broken'::regclass AND NOT indisvalid";
         assert_eq!(shop(left).await.as_deref(), Some("1"), "PostgreSQL left one, so the test can fail");
@@ -158,9 +180,15 @@ fn an_invalid_index_that_was_left_is_reported() {
         assert!(message.contains("1 invalid index") && message.contains("_ccnew"), "{message}");
 
         // A good rebuild on the same table still tells of it.
-        let outcome = approved("postgres.reindex_concurrent", "keeper", json!({ "schema": "sales", "index": "broken_idx" })).await;
+        let outcome =
+            approved("postgres.reindex_concurrent", "keeper", json!({ "schema": "sales", "index": "broken_idx" }))
+                .await;
         let outcome = outcome.expect("this one works");
-        assert!(outcome.findings.iter().any(|finding| finding.text.contains("1 invalid index")), "{:?}", outcome.findings);
+        assert!(
+            outcome.findings.iter().any(|finding| finding.text.contains("1 invalid index")),
+            "{:?}",
+            outcome.findings
+        );
         assert!(outcome.tables.iter().any(|table| serde_json::to_string(table).unwrap().contains("fickle_idx_ccnew")));
     });
 }

@@ -50,7 +50,10 @@ fn a_backend_that_is_gone_is_not_signalled() {
         assert!(bystander.lives().await);
         let run = world.site.record().into_iter().find(|line| line["approval"] == approval.as_str()).unwrap();
         let outcome = world.site.run(run["run"].as_str().unwrap()).pop().unwrap();
-        assert_eq!((&outcome["ev"], &outcome["status"], &outcome["code"]), (&json!("call.outcome"), &json!("failed"), &json!("target_changed")));
+        assert_eq!(
+            (&outcome["ev"], &outcome["status"], &outcome["code"]),
+            (&json!("call.outcome"), &json!("failed"), &json!("target_changed"))
+        );
     });
 }
 
@@ -150,11 +153,15 @@ fn our_own_session_is_refused() {
         let pid = truth("SELECT pid FROM pg_stat_activity WHERE application_name = 'lockgate/solo'").await.unwrap();
         let pid: i64 = pid.parse().unwrap();
         for action in ["postgres.terminate_backend", "postgres.cancel_query"] {
-            let (code, message) = refused(lockgate_tests::site::call(&gate, action, "solo", json!({ "pid": pid })).await);
+            let (code, message) =
+                refused(lockgate_tests::site::call(&gate, action, "solo", json!({ "pid": pid })).await);
             assert_eq!(code, Code::NotApplicable, "{action}: {message}");
             assert!(message.contains("the backend that asks"), "{message}");
         }
         assert!(site.pending().is_empty());
-        assert_eq!(truth(&format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}")).await.as_deref(), Some("1"));
+        assert_eq!(
+            truth(&format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}")).await.as_deref(),
+            Some("1")
+        );
     });
 }

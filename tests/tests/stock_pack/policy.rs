@@ -74,7 +74,13 @@ fn of_role(role: &str) -> Principal {
     Principal { roles: vec![role.to_owned()], ..principal() }
 }
 
-async fn as_who(gate: &Arc<Gate>, who: &Principal, action: &str, target: &str, arguments: Json) -> Result<Answer, Refused> {
+async fn as_who(
+    gate: &Arc<Gate>,
+    who: &Principal,
+    action: &str,
+    target: &str,
+    arguments: Json,
+) -> Result<Answer, Refused> {
     gate.call(who, call_of(action, target, arguments), hold(Duration::ZERO)).await
 }
 
@@ -91,7 +97,8 @@ fn what_is_denied_everywhere_is_not_there() {
         assert!(!all.contains("postgres.reindex_concurrent"), "raised to critical, which nobody may");
         let few = names(&gate, &of_role("intern"));
         let hidden: BTreeSet<_> = all.difference(&few).map(String::as_str).collect();
-        let wanted = ["analyze_table", "cancel_query", "kill_idle", "slow_queries", "terminate_backend", "vacuum_table"];
+        let wanted =
+            ["analyze_table", "cancel_query", "kill_idle", "slow_queries", "terminate_backend", "vacuum_table"];
         assert_eq!(hidden, wanted.map(|name| all.get(&format!("postgres.{name}")).unwrap().as_str()).into());
         assert_eq!(names(&gate, &of_role("oncall")), all, "other roles are nobody's business");
         let rogue = Principal { agent: "rogue-7".into(), ..principal() };
@@ -121,7 +128,8 @@ fn a_target_has_rules_of_its_own() {
         assert_eq!(targets("postgres.terminate_backend"), ["primary"]);
         assert_eq!(targets("postgres.uptime"), ["primary", "standby"]);
         assert!(offer("postgres.terminate_backend").held && !offer("postgres.uptime").held);
-        let (code, message) = refused(as_who(&gate, &principal(), "postgres.terminate_backend", "standby", json!({ "pid": 1 })).await);
+        let (code, message) =
+            refused(as_who(&gate, &principal(), "postgres.terminate_backend", "standby", json!({ "pid": 1 })).await);
         assert_eq!(code, Code::DeniedByPolicy, "{message}");
         assert!(message.contains("nothing but reads on the standby"), "the rule is named: {message}");
         let (code, _) = refused(as_who(&gate, &principal(), "postgres.uptime", "elsewhere", json!({})).await);
@@ -140,7 +148,8 @@ fn two_people_decide_and_the_requester_is_none_of_them() {
         let approval = held(&gate, "postgres.terminate_backend", "primary", json!({ "pid": victim.pid })).await;
         // Who asked, in any spelling, and the agent itself.
         for person in ["ada", "Ada", " ADA ", "claude"] {
-            let refusal = site.decide(&approval, Decision::Approve, person).await.expect_err("nobody approves their own");
+            let refusal =
+                site.decide(&approval, Decision::Approve, person).await.expect_err("nobody approves their own");
             assert_eq!(refusal.code, Code::SelfApproval, "{person}: {refusal}");
         }
         assert!(site.decide(&approval, Decision::Approve, "  ").await.is_err(), "nobody is nobody");

@@ -93,6 +93,8 @@ fn a_standby_is_not_maintained() {
             let (code, message) = refused(call(&world.gate, action, "standby", arguments).await);
             assert_eq!(code, Code::NotOnStandby, "{action}: {message}");
         }
-        assert!(world.site.pending().iter().all(|a| a.request.target != "standby" || !a.request.action.contains("table")));
+        assert!(
+            world.site.pending().iter().all(|a| a.request.target != "standby" || !a.request.action.contains("table"))
+        );
     });
 }

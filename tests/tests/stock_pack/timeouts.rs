@@ -53,7 +53,9 @@ async fn locking(relation: &str) -> Session {
 
 /// Waits until nothing of a target runs on the server.
 async fn quiet(target: &str) {
-    let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'lockgate/{target}' AND state <> 'idle'");
+    let sql = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'lockgate/{target}' AND state <> 'idle'"
+    );
     eventually(&sql, "0").await;
 }
 

@@ -19,7 +19,10 @@ fn the_server_at_a_glance() {
             for (name, sql) in [
                 ("server_version", "SHOW server_version"),
                 ("max_connections", "SHOW max_connections"),
-                ("started_at", "SELECT to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"),
+                (
+                    "started_at",
+                    "SELECT to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+                ),
             ] {
                 let wanted = cluster.value(sql).await.unwrap().unwrap();
                 assert_eq!(row[name].as_str().map_or_else(|| row[name].to_string(), str::to_owned), wanted, "{name}");
@@ -43,7 +46,8 @@ fn sessions_by_application_state_and_pid() {
         }
         let outcome = done(&world.gate, "postgres.connections", "primary", json!({})).await;
         let groups = rows_where(&outcome.tables[0].rows, "application", &text("counted"));
-        let groups: BTreeSet<_> = groups.iter().map(|g| (g["state"].to_string(), g["connections"].to_string())).collect();
+        let groups: BTreeSet<_> =
+            groups.iter().map(|g| (g["state"].to_string(), g["connections"].to_string())).collect();
         let wanted = [("\"idle\"", "3"), ("\"idle in transaction\"", "2")].map(|(a, b)| (a.into(), b.into()));
         assert_eq!(groups, wanted.into());
 
@@ -56,7 +60,10 @@ fn sessions_by_application_state_and_pid() {
 
         let outcome = done(&world.gate, "postgres.idle_in_transaction", "primary", json!({})).await;
         let row = row_where(&outcome.tables[0].rows, "pid", &Value::Integer(sessions[0].pid));
-        assert_eq!((&row["database"], &row["holds_xmin"], &row["last_query"]), (&json!("shop"), &json!(true), &json!("BEGIN; SELECT txid_current()")));
+        assert_eq!(
+            (&row["database"], &row["holds_xmin"], &row["last_query"]),
+            (&json!("shop"), &json!(true), &json!("BEGIN; SELECT txid_current()"))
+        );
         assert!(rows_where(&outcome.tables[0].rows, "pid", &Value::Integer(sessions[4].pid)).is_empty());
         let none = done(&world.gate, "postgres.idle_in_transaction", "primary", json!({ "min_seconds": 86_400 })).await;
         assert!(none.tables[0].rows.rows.is_empty());
@@ -81,7 +88,8 @@ fn running_queries_and_what_they_wait_for() {
         let outcome = done(&world.gate, "postgres.longest_running_queries", "primary", json!({ "limit": 200 })).await;
         let row = row_where(&outcome.tables[0].rows, "pid", &Value::Integer(sleeping.pid));
         assert_eq!((&row["wait_event"], &row["query"]), (&json!("PgSleep"), &json!("SELECT pg_sleep(?), ?")));
-        let none = done(&world.gate, "postgres.longest_running_queries", "primary", json!({ "min_seconds": 86_400 })).await;
+        let none =
+            done(&world.gate, "postgres.longest_running_queries", "primary", json!({ "min_seconds": 86_400 })).await;
         assert!(none.tables[0].rows.rows.is_empty(), "nothing has run for a day");
         let outcome = done(&world.gate, "postgres.wait_events", "primary", json!({})).await;
         let row = row_where(&outcome.tables[0].rows, "wait_event", &text("PgSleep"));
@@ -102,7 +110,8 @@ fn who_waits_for_whom() {
         for _ in 0..3 {
             waiting.push(Session::app("jam-waiter").await.start("INSERT INTO sales.jam VALUES (1)").await);
         }
-        let blocked = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'jam-waiter' AND wait_event_type = 'Lock'";
+        let blocked =
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'jam-waiter' AND wait_event_type = 'Lock'";
         eventually(blocked, "3").await;
 
         let outcome = done(&world.gate, "postgres.lock_blocking_chains", "primary", json!({})).await;
@@ -123,7 +132,10 @@ fn who_waits_for_whom() {
 
         let outcome = done(&world.gate, "postgres.locks", "primary", json!({ "limit": 200 })).await;
         let locks = rows_where(&outcome.tables[0].rows, "relation", &text("sales.jam"));
-        let found: BTreeSet<_> = locks.iter().map(|l| (l["mode"].to_string(), l["granted"].to_string(), l["backends"].to_string())).collect();
+        let found: BTreeSet<_> = locks
+            .iter()
+            .map(|l| (l["mode"].to_string(), l["granted"].to_string(), l["backends"].to_string()))
+            .collect();
         let wanted = [("\"AccessExclusiveLock\"", "true", "1"), ("\"RowExclusiveLock\"", "false", "3")];
         assert_eq!(found, wanted.map(|(a, b, c)| (a.into(), b.into(), c.into())).into());
 

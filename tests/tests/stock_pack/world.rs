@@ -235,7 +235,9 @@ pub fn column<'a>(rows: &'a RowSet, name: &str) -> Vec<&'a Value> {
 pub fn rows_where(rows: &RowSet, name: &str, wanted: &Value) -> Vec<Map<String, Json>> {
     let cells = column(rows, name);
     let found = rows.rows.iter().zip(cells).filter(|(_, cell)| *cell == wanted);
-    found.map(|(row, _)| rows.columns.iter().map(|c| c.name.clone()).zip(row.iter().map(Value::to_json)).collect()).collect()
+    found
+        .map(|(row, _)| rows.columns.iter().map(|c| c.name.clone()).zip(row.iter().map(Value::to_json)).collect())
+        .collect()
 }
 
 /// The one row where a column is this.
