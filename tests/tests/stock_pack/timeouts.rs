@@ -17,7 +17,7 @@ use lockgate_tests::{
 use serde_json::json;
 use tokio::sync::OnceCell;
 
-use crate::world::{PATIENCE, Session, eventually, refused, run, text, truth, world};
+use crate::world::{PATIENCE, Session, eventually, refused, run, truth, world};
 
 /// A database whose extension's view and catalogs may be locked without getting into anybody's way.
 async fn slow() -> &'static str {
@@ -172,7 +172,7 @@ fn a_result_that_is_too_large_is_none() {
         let limits = Limits { max_bytes: 1 << 20, deadline: std::time::Instant::now() + PATIENCE };
         assert_eq!(target.execute(&bound, &limits).await, Err(QueryError::TooManyRows(1)));
         let nobody = truth("SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop' AND usename = 'agent' AND state LIKE 'idle in%'").await;
-        assert_eq!(nobody.map(|n| text(&n)), Some(text("0")), "no transaction is left open");
+        assert_eq!(nobody.as_deref(), Some("0"), "no transaction is left open");
         assert_eq!(crowd.len(), 12);
     });
 }

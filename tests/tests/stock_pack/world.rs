@@ -3,7 +3,10 @@
 
 use std::{
     future::Future,
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -58,10 +61,15 @@ pub struct Stale {
     pub holder: Session,
 }
 
-/// The world, made when it is first asked for.
+/// The world, made when it is first asked for. If that fails, it fails once, with its own words.
 pub async fn world() -> &'static World {
     static WORLD: OnceCell<World> = OnceCell::const_new();
-    WORLD.get_or_init(make).await
+    static TRIED: AtomicBool = AtomicBool::new(false);
+    let make_once = async || {
+        assert!(!TRIED.swap(true, Ordering::SeqCst), "the world could not be made: see the first test that failed");
+        make().await
+    };
+    WORLD.get_or_init(make_once).await
 }
 
 async fn make() -> World {
