@@ -284,24 +284,24 @@ impl Gate {
     }
 
     fn is_listed(&self, principal: &Principal, entry: &Entry) -> bool {
-        self.verdicts(principal, entry).any(|(_, verdict)| verdict != Verdict::Deny)
+        self.decisions(principal, entry).any(|(_, decision)| decision.verdict() != Verdict::Deny)
     }
 
-    fn verdicts<'a>(
+    fn decisions<'a>(
         &'a self,
         principal: &'a Principal,
         entry: &'a Entry,
-    ) -> impl Iterator<Item = (&'a Target, Verdict)> + 'a {
+    ) -> impl Iterator<Item = (&'a Target, Decision)> + 'a {
         let policy = self.policy.load_full();
         self.targets
             .values()
             .filter(|t| entry.pack.may_use_target(t.name()))
-            .map(move |target| (target, policy.decide(&subject(principal, entry, target.name())).verdict()))
+            .map(move |target| (target, policy.decide(&subject(principal, entry, target.name()))))
     }
 
     fn offer(&self, principal: &Principal, entry: &Entry) -> Option<OfferedAction> {
-        let open: Vec<_> = self.verdicts(principal, entry).filter(|(_, v)| *v != Verdict::Deny).collect();
-        let held = open.iter().any(|(_, v)| *v == Verdict::Approve);
+        let open: Vec<_> = self.decisions(principal, entry).filter(|(_, d)| d.verdict() != Verdict::Deny).collect();
+        let held = open.iter().any(|(_, d)| d.verdict() == Verdict::Approve);
         let targets: Vec<TargetOffer> = open
             .iter()
             .map(|(target, _)| TargetOffer {
@@ -310,11 +310,12 @@ impl Gate {
             })
             .collect();
         let declared = entry.action.declared();
+        let risk = open.iter().map(|(_, d)| d.risk()).max().unwrap_or(declared.risk);
         (!targets.is_empty()).then(|| OfferedAction {
             name: entry.name.to_string(),
             title: declared.title.clone(),
             description: declared.description.clone(),
-            risk: declared.risk,
+            risk,
             params: declared.params.clone(),
             side_effects: declared.side_effects.clone(),
             works_on_standby: declared.works_on_standby,

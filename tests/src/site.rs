@@ -100,10 +100,8 @@ impl Site {
             "version = 1\nstate_dir = \"state\"\npacks = [\"packs\"]\ntrust = \"trust.toml\"\n{more}\n\
              [mcp.stdio]\nagent = \"claude\"\nperson = \"ada\"\n"
         );
-        for target in targets {
-            text.push_str("\n[[target]]\n");
-            text.push_str(&toml::to_string(target).expect("settings as text"));
-        }
+        let targets = std::collections::BTreeMap::from([("target", targets)]);
+        text.push_str(&toml::to_string(&targets).expect("settings as text"));
         site.write("lockgate.toml", &text);
         site
     }

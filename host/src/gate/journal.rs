@@ -17,6 +17,9 @@ use crate::{
     store::{Approval, code_of},
 };
 
+/// Characters of a refused call's message on the record: a call with a thousand unknown arguments is still one short line.
+const MESSAGE: usize = 4000;
+
 /// Writes the gate's lines.
 pub struct Journal {
     record: Record,
@@ -120,7 +123,7 @@ impl Journal {
             )
             .field("reason", self.redactor.text(&call.reason).chars().take(1000).collect::<String>())
             .field("code", refusal.code.as_str())
-            .field("message", self.redactor.text(&refusal.message).into_owned());
+            .field("message", self.redactor.text(&refusal.message).chars().take(MESSAGE).collect::<String>());
         match self.durable(entry).await {
             Ok(()) => Refused { run: run.to_owned(), refusal },
             Err(unrecorded) => Refused { run: String::new(), refusal: unrecorded },

@@ -5,7 +5,11 @@ use regex::Regex;
 use serde_json::{Map, Value as Json};
 
 use super::manifest::{IDENTIFIER_PATTERN, Param, ParamKind};
-use crate::{error::Problem, outside::{is_hidden, shown}, value::Value};
+use crate::{
+    error::Problem,
+    outside::{is_hidden, shown},
+    value::Value,
+};
 
 /// Characters of a text argument, at most. Nothing that an operator types is longer.
 const MAX_TEXT: u32 = 1000;
@@ -13,6 +17,9 @@ const MAX_TEXT: u32 = 1000;
 const MAX_OPTIONS: usize = 100;
 /// Compiled size of a pattern, at most: bounds what a pattern like `(a{1000}){1000}` costs.
 const MAX_REGEX_BYTES: usize = 1 << 18;
+
+/// Unknown arguments that are named, at most: an answer must not be many times as long as the call that it refuses.
+const MAX_UNKNOWN: usize = 50;
 
 /// Texts that no pattern may accept: a pattern that takes these is free text in disguise.
 const FREE_TEXT: &[&str] =
@@ -154,10 +161,13 @@ fn compile(pattern: &str) -> Result<Regex, String> {
 /// Checks a call's arguments; every problem at once.
 pub fn check(params: &[CheckedParam], arguments: &Map<String, Json>) -> Result<CheckedArguments, Vec<Problem>> {
     let mut problems = Vec::new();
-    for name in arguments.keys() {
-        if !params.iter().any(|p| &p.param.name == name) {
-            problems.push(Problem { argument: shown(name, 64), message: unknown(name, params) });
-        }
+    let undeclared: Vec<_> = arguments.keys().filter(|name| !params.iter().any(|p| p.param.name == **name)).collect();
+    for name in undeclared.iter().take(MAX_UNKNOWN) {
+        problems.push(Problem { argument: shown(name, 64), message: unknown(name, params) });
+    }
+    if let Some(more) = undeclared.len().checked_sub(MAX_UNKNOWN).filter(|more| *more > 0) {
+        let message = format!("there are {more} more arguments that this action does not have");
+        problems.push(Problem { argument: String::new(), message });
     }
     let mut values = Vec::with_capacity(params.len());
     let mut json = Map::new();

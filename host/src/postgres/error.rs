@@ -174,22 +174,22 @@ fn not_from_the_server(error: &tokio_postgres::Error) -> QueryError {
     QueryError::unreachable(message)
 }
 
-/// What would help, as far as the error tells. The routine is PostgreSQL's own function name and is never translated.
+/// What would help, as far as the error tells. No apostrophes: what is shown goes through the redaction of messages, which
+/// takes whatever follows one for a quoted value. The routine is PostgreSQL's own function name and is never translated.
 fn grant_for(error: &DbError) -> String {
     match error.routine() {
         Some("pg_terminate_backend" | "pg_cancel_backend" | "pg_signal_backend") => {
-            "the target's role needs `pg_signal_backend`, and only a superuser may signal a superuser's session"
+            "the role of the target needs `pg_signal_backend`, and only superusers may signal sessions of superusers"
                 .to_owned()
         }
         Some("aclcheck_error") if error.message().starts_with("must be owner") => {
-            "the target's maintenance role needs `pg_maintain` (PostgreSQL 17 and later) or to own it".to_owned()
+            "the maintenance role of the target needs `pg_maintain` (PostgreSQL 17 and later) or to own it".to_owned()
         }
         Some("RangeVarCallbackForReindexIndex" | "RangeVarCallbackMaintainsTable" | "RangeVarCallbackOwnsTable") => {
-            "the target's maintenance role needs `pg_maintain` (PostgreSQL 17 and later) or to own it".to_owned()
+            "the maintenance role of the target needs `pg_maintain` (PostgreSQL 17 and later) or to own it".to_owned()
         }
-        _ => {
-            "grant the target's role that privilege; `pg_monitor` covers the statistics views and functions".to_owned()
-        }
+        _ => "grant the role of the target that privilege; `pg_monitor` covers the statistics views and functions"
+            .to_owned(),
     }
 }
 

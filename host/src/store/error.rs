@@ -160,7 +160,9 @@ impl TransitionError {
             Self::UnknownApproval { .. } => Code::UnknownApproval,
             Self::Closed { state, .. } => code_of(*state),
             Self::Expired { .. } => Code::ApprovalExpired,
-            Self::DigestMismatch { .. } | Self::Stale { .. } => Code::DigestMismatch,
+            Self::DigestMismatch { .. } => Code::DigestMismatch,
+            // The same as who asks later is told by the superseded approval.
+            Self::Stale { .. } => Code::TargetChanged,
             Self::SelfApproval { .. } => Code::SelfApproval,
             Self::NotAnApprover { .. } | Self::Nobody { .. } => Code::Unauthorized,
             Self::AlreadyVoted { .. } => Code::ApprovalClosed,

@@ -1,0 +1,17 @@
+//! The stock pack through the real gate on a real server: what each action answers, what it refuses, what it never lets
+//! out, and that it acts on nothing but what a person approved. A primary and a standby are started once, see [`world`].
+
+mod actions;
+mod arguments;
+mod canary;
+mod hostile;
+mod idle;
+mod maintenance;
+mod once;
+mod pins;
+mod policy;
+mod privileges;
+mod proof;
+mod timeouts;
+mod values;
+mod world;
