@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::terminal::{self, say};
 use crate::{
-    approval::render,
+    approval::{digest, render},
     config::Config,
     error::{Code, Refusal},
     gate::decide,

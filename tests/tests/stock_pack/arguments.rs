@@ -254,7 +254,7 @@ fn reason_and_target_are_no_way_in_either() {
             assert_eq!(result.is_error, Some(true), "{action} with {changed} = {}", shorten(value));
             result.structured_content.expect("content")
         };
-        let is_plain = |text: &str| !text.chars().any(lockgate::mcp::table::is_deceptive);
+        let is_plain = |text: &str| !text.chars().any(lockgate::outside::is_hidden);
         let is_reason = |value: &Json| {
             value.as_str().map(str::trim).is_some_and(|r| (8..=500).contains(&r.chars().count()) && is_plain(r))
         };
