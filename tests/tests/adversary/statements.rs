@@ -150,7 +150,7 @@ async fn a_class_that_is_not_granted_keeps_its_pack_out() {
     // is not granted: users' data, and writing.
     let world = crate::world::World::new("not_granted").await;
     for (pack, sql, more) in [
-        ("reads-data", "SELECT 1::int8 AS one FROM public.users", &[][..]),
+        ("reads-data", "SELECT 1::int8 AS one FROM public.users", &[("action.risk", "medium")][..]),
         (
             "writes",
             "DELETE FROM public.users WHERE a = 1 RETURNING 1::int8 AS one",
