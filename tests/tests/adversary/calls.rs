@@ -44,7 +44,8 @@ async fn fail(target: &'static str, cases: &[(&str, Code, &str)], reached: &[&st
 fn plain(how: &str, answer: Result<String, serde_json::Error>) {
     let text = answer.expect("an answer is JSON");
     assert!(text.len() < 64 << 10, "{how}: {} bytes", text.len());
-    assert!(!text.contains("Hunter2x"), "{how}: {text}");
+    // `validate` sees nothing but the caller's arguments: what looks like a secret there is no secret of the database's.
+    assert!(how.starts_with("v_") || !text.contains("Hunter2x"), "{how}: {text}");
     // As JSON writes it: controls are escaped there.
     for disguise in ["\u{202e}", "\u{200b}", "\\u001b", "\\u0007"] {
         assert!(!text.contains(disguise), "{how}: {text}");
@@ -103,7 +104,7 @@ async fn a_run_that_asks_for_what_it_may_not_have_fails_alone() {
         ("too_many_inputs", Code::WrongInputs, "0 are declared"),
         ("nul_input", Code::WrongInputs, "NUL"),
         ("wrong_and_swallow", Code::WrongInputs, "is boolean"),
-        ("utf8_id", Code::PackTrap, "utf-8"),
+        ("no_text_id", Code::PackTrap, "utf-8"),
     ];
     fail("asks", &cases, &[]).await;
 }
@@ -127,7 +128,7 @@ async fn a_run_that_forges_its_answer_fails_alone() {
         ("forged", Code::PackTrap, ""),
         ("forged_read", Code::PackTrap, ""),
         ("gone", Code::PackTrap, ""),
-        ("utf8", Code::PackTrap, "utf-8"),
+        ("no_text", Code::PackTrap, "utf-8"),
         ("widths", Code::PackFailure, "0 cells where the table has 1"),
         ("wide", Code::PackFailure, "1 cells where the table has 0"),
         ("kinds", Code::PackFailure, "is text"),

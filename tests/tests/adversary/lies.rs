@@ -1,6 +1,6 @@
 //! Components whose publisher signed something else than they declare: each of the fields that an envelope has.
 
-use lockgate::error::Code::ManifestMismatch;
+use lockgate::{error::Code::ManifestMismatch, startup::Opened};
 use lockgate_signing::declaration::{Declaration, DeclaredAction};
 use lockgate_tests::site::BuiltPack;
 
@@ -10,7 +10,7 @@ use crate::world::{World, component};
 async fn what_was_signed_is_what_is_declared_or_the_pack_is_out() {
     let world = World::new("lies").await;
     let lies: &[(&str, &str, fn(&mut Declaration))] = &[
-        // The component calls itself `liar-name`; this is the file's and the envelope's name.
+        // The component calls itself `liar`; this is the file's and the envelope's name.
         ("liar-name", "name", |d| d.pack = "liar-a-name".into()),
         ("liar-version", "version", |d| d.version = "2.0.0".into()),
         ("liar-contract", "contract version", |d| d.contract = "0.9.0".into()),
@@ -25,19 +25,29 @@ async fn what_was_signed_is_what_is_declared_or_the_pack_is_out() {
         ("liar-fewer-classes", "statement classes", |d| d.classes = vec!["read".into()]),
         ("liar-digest", "manifest digest", |d| d.manifest_sha256 = "ab".repeat(32)),
     ];
-    for (pack, _, lie) in lies {
-        let mut built = BuiltPack::describe(component(&[("name", pack)]).await).await;
+    // One component, compiled once; a directory and an envelope for each lie.
+    let truth = BuiltPack::describe(component(&[("name", "liar")]).await).await;
+    let mut list = String::new();
+    for (place, _, lie) in lies {
+        let mut built = truth.clone();
         lie(&mut built.declaration);
-        world.site.add(&built);
+        let component = world.site.add(&built);
+        let place = world.site.path("packs").join(place);
+        std::fs::create_dir(&place).expect("a directory");
+        for path in [component.with_extension("wasm.dsse.json"), component] {
+            std::fs::rename(&path, place.join(path.file_name().expect("a name"))).expect("moved");
+        }
+        list.push_str(&format!(", {:?}", place.display().to_string()));
     }
-    let (gate, refused) = world.refusals().await;
+    let config = std::fs::read_to_string(world.site.path("lockgate.toml")).expect("the configuration");
+    world.site.write("lockgate.toml", &config.replace("packs = [\"packs\"", &format!("packs = [\"packs\"{list}")));
+    let Opened { gate, refused } = world.open().await;
     assert_eq!(refused.len(), lies.len(), "{refused:?}");
-    for (pack, says, _) in lies {
-        let file =
-            |file: &str| file.starts_with(&format!("{pack}-")) || *pack == "liar-name" && file.starts_with("liar-a-");
-        let (_, code, message) = refused.iter().find(|(name, ..)| file(name)).expect(pack);
-        assert_eq!(*code, ManifestMismatch, "{pack}: {message}");
-        assert!(message.contains(says), "{pack}: {message}");
+    for (place, says, _) in lies {
+        let told =
+            refused.iter().find(|refused| refused.path.parent().is_some_and(|p| p.ends_with(place))).expect(place);
+        assert_eq!(told.error.code, ManifestMismatch, "{place}: {}", told.error);
+        assert!(told.error.message.contains(says), "{place}: {}", told.error);
     }
     world.ends_well(&gate, &[]).await;
 }

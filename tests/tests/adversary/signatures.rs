@@ -66,7 +66,7 @@ async fn a_signature_out_of_order_is_refused_before_anything_is_parsed() {
     case("in-order", Code::ComponentInvalid);
 
     fs::remove_file(beside(&case("stripped", Code::EnvelopeMissing))).expect("removed");
-    edit(&beside(&case("without-signatures", Code::EnvelopeInvalid)), |e| e["signatures"] = json!([]));
+    edit(&beside(&case("without-signatures", Code::SignatureInvalid)), |e| e["signatures"] = json!([]));
     fs::write(beside(&case("an-empty-envelope", Code::EnvelopeInvalid)), b"").expect("written");
     fs::write(beside(&case("no-envelope", Code::EnvelopeInvalid)), b"trust me").expect("written");
     edit(&beside(&case("another-type", Code::EnvelopeInvalid)), |e| e["payloadType"] = json!("text/plain"));

@@ -78,17 +78,14 @@ async fn no_text_is_disguised() {
     ];
     let mut cases = Vec::new();
     for (at, (field, more)) in fields.iter().enumerate() {
-        // All disguises on all fields would be two hundred compilations: each disguise and each field several times.
-        for step in 0..2 {
-            let disguise = disguises[(at * 2 + step) % disguises.len()];
-            let text = if *field == "homepage" { format!("https://a{disguise}b") } else { format!("a{disguise}b") };
-            let code = match field.split_once('.') {
-                Some(("statement" | "column" | "input" | "extension", _)) => StatementRefused,
-                _ => ManifestInvalid,
-            };
-            let pack = format!("disguised-{at}-{step}");
-            cases.push(Case::guest(&pack, &[&[(*field, &*text)], *more].concat(), code, "").await);
-        }
+        // All disguises on all fields would be two hundred compilations: each disguise and each field at least once.
+        let disguise = disguises[at % disguises.len()];
+        let text = if *field == "homepage" { format!("https://a{disguise}b") } else { format!("a{disguise}b") };
+        let code = match field.split_once('.') {
+            Some(("statement" | "column" | "input" | "extension", _)) => StatementRefused,
+            _ => ManifestInvalid,
+        };
+        cases.push(Case::guest(&format!("disguised-{at}"), &[&[(*field, &*text)], *more].concat(), code, "").await);
     }
     refuses("disguises", cases).await;
 }

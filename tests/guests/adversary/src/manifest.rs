@@ -76,6 +76,15 @@ pub(crate) fn manifest() -> Manifest {
             let name = if number == 0 { action.name.clone() } else { format!("{}_{number}", action.name) };
             manifest.actions.push(Action { name, ..action.clone() });
         }
+        // Several texts are several statements, which the one action all names.
+        let texts = mode::or("statements.sql", "");
+        for (number, sql) in texts.split('\u{1e}').filter(|_| !texts.is_empty()).enumerate() {
+            let id = format!("{}_of_many_{number}", statement.id);
+            let mut one = Statement { id: id.clone(), ..statement.clone() };
+            one.variants.iter_mut().for_each(|variant| sql.clone_into(&mut variant.sql));
+            manifest.statements.push(one);
+            manifest.actions.iter_mut().last().into_iter().for_each(|action| action.run_statements.push(id.clone()));
+        }
         for number in 0..mode::number("statements", 1) {
             let id = if number == 0 { statement.id.clone() } else { format!("{}_{number}", statement.id) };
             manifest.statements.push(Statement { id, ..statement.clone() });

@@ -191,8 +191,8 @@ fn misbehave(how: &str) -> Result<Outcome, Failure> {
             message: NASTY.to_owned(),
         }))),
         "fail_query_long" => Err(Failure::Query(QueryError::Connection("x".repeat(1 << 20)))),
-        "utf8" => Ok(Outcome { summary: no_text(), ..with(Vec::new()) }),
-        "utf8_id" => asked(&no_text(), &[]).map(|_| with(Vec::new())),
+        "no_text" => Ok(Outcome { summary: no_text(), ..with(Vec::new()) }),
+        "no_text_id" => asked(&no_text(), &[]).map(|_| with(Vec::new())),
         _ => asked("answer", &[]).map(|rows| with(vec![held(rows)])),
     }
 }
