@@ -1,7 +1,7 @@
 //! The pack's statements are proven, and PostgreSQL agrees: each wording is prepared on a real server with an empty search
 //! path, and gives the columns that were declared. The manifest is the built component's own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use lockgate::{
     postgres::throwaway::Cluster,
@@ -119,11 +119,11 @@ fn every_wording_is_proven_and_prepares_with_an_empty_search_path() {
                     }
                     for database in &databases {
                         let key = (*role as u8, *database);
-                        if !clients.contains_key(&key) {
+                        if let Entry::Vacant(place) = clients.entry(key) {
                             // The standby replays what was made a moment ago.
                             let there = format!("SELECT count(*) FROM pg_database WHERE datname = '{database}'");
                             cluster.wait_for(&there, "1", crate::world::PATIENCE).await.unwrap();
-                            clients.insert(key, guarded(cluster, database).await);
+                            place.insert(guarded(cluster, database).await);
                         }
                         prepares(&clients[&key], statement, variant).await;
                         seen += 1;

@@ -15,26 +15,20 @@ use lockgate_tests::{
     site::{Site, call, call_of, done, hold, principal},
 };
 use serde_json::json;
-use tokio::sync::OnceCell;
 
 use crate::world::{PATIENCE, Session, eventually, refused, run, truth, world};
 
-/// A database whose extension's view and catalogs may be locked without getting into anybody's way.
-async fn slow() -> &'static str {
-    static SLOW: OnceCell<()> = OnceCell::const_new();
-    SLOW.get_or_init(async || {
-        let primary = world().await.primary;
-        primary.execute("CREATE DATABASE slow OWNER app").await.expect("a database");
-        let sql = "CREATE EXTENSION pg_stat_statements; SET ROLE app; CREATE TABLE public.plain (id int)";
-        primary.execute_in("slow", sql).await.expect("its extension");
-    })
-    .await;
-    "slow"
+/// A database of one test, whose extension's view and catalogs may be locked without getting into anybody's way.
+async fn database(name: &str) {
+    let primary = world().await.primary;
+    primary.execute(&format!("CREATE DATABASE {name} OWNER app")).await.expect("a database");
+    let sql = "CREATE EXTENSION pg_stat_statements; SET ROLE app; CREATE TABLE public.plain (id int)";
+    primary.execute_in(name, sql).await.expect("its extension");
 }
 
 /// A host with one target on that database.
-async fn host(name: &str, lock_ms: u32, statement_ms: u32, more: &str) -> (Site, Arc<Gate>) {
-    let mut settings = world().await.primary.target(name, AGENT, slow().await);
+async fn host(name: &str, dbname: &str, lock_ms: u32, statement_ms: u32, more: &str) -> (Site, Arc<Gate>) {
+    let mut settings = world().await.primary.target(name, AGENT, dbname);
     settings.lock_timeout_ms = Some(lock_ms);
     settings.statement_timeout_ms = Some(statement_ms);
     let site = Site::with_stock_pack(&[settings], more).await;
@@ -45,8 +39,8 @@ async fn host(name: &str, lock_ms: u32, statement_ms: u32, more: &str) -> (Site,
 }
 
 /// Holds a lock that a statement waits for.
-async fn locking(relation: &str) -> Session {
-    let session = Session::of(world().await.primary, "postgres", slow().await, "locker").await;
+async fn locking(dbname: &str, relation: &str) -> Session {
+    let session = Session::of(world().await.primary, "postgres", dbname, "locker").await;
     session.execute(&format!("BEGIN; LOCK TABLE {relation} IN ACCESS EXCLUSIVE MODE")).await;
     session
 }
@@ -70,9 +64,10 @@ async fn errors(target: &str) -> Vec<String> {
 #[test]
 fn statements_that_are_held_up_end_on_the_server() {
     run(async {
+        database("slow").await;
         // A lock that is not to be had.
-        let (site, gate) = host("locked", 300, 60_000, "").await;
-        let locker = locking("public.pg_stat_statements").await;
+        let (site, gate) = host("locked", "slow", 300, 60_000, "").await;
+        let locker = locking("slow", "public.pg_stat_statements").await;
         let answer = call(&gate, "postgres.slow_queries", "locked", json!({})).await;
         let run_id = answer.as_ref().expect_err("it is locked").run.clone();
         let (code, message) = refused(answer);
@@ -84,8 +79,8 @@ fn statements_that_are_held_up_end_on_the_server() {
 
         // A statement that runs out of time.
         locker.execute("ROLLBACK").await;
-        let (_site, gate) = host("timed", 600_000, 400, "").await;
-        let locker = locking("public.pg_stat_statements").await;
+        let (_site, gate) = host("timed", "slow", 600_000, 400, "").await;
+        let locker = locking("slow", "public.pg_stat_statements").await;
         let (code, message) = refused(call(&gate, "postgres.slow_queries", "timed", json!({})).await);
         assert_eq!(code, Code::Timeout, "{message}");
         quiet("timed").await;
@@ -93,8 +88,8 @@ fn statements_that_are_held_up_end_on_the_server() {
 
         // A caller who goes away, by dropping the future and by saying so.
         locker.execute("ROLLBACK").await;
-        let (site, gate) = host("left", 600_000, 3_600_000, "").await;
-        let locker = locking("public.pg_stat_statements").await;
+        let (site, gate) = host("left", "slow", 600_000, 3_600_000, "").await;
+        let locker = locking("slow", "public.pg_stat_statements").await;
         let waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'lockgate/left' AND wait_event_type = 'Lock'";
         for politely in [false, true] {
             let asked = hold(Duration::ZERO);
@@ -133,8 +128,9 @@ fn statements_that_are_held_up_end_on_the_server() {
 #[test]
 fn a_preview_that_takes_longer_than_a_call_may_ends_on_the_server() {
     run(async {
-        let (site, gate) = host("preview", 600_000, 3_600_000, "[limits]\ncall_seconds = 1\n").await;
-        let locker = locking("pg_catalog.pg_namespace").await;
+        database("stuck").await;
+        let (site, gate) = host("preview", "stuck", 600_000, 3_600_000, "[limits]\ncall_seconds = 1\n").await;
+        let locker = locking("stuck", "pg_catalog.pg_namespace").await;
         let arguments = json!({ "schema": "public", "table": "plain" });
         let (code, message) = refused(call(&gate, "postgres.vacuum_table", "preview", arguments).await);
         assert!(matches!(code, Code::Timeout | Code::PackTimeout), "{code}: {message}");
