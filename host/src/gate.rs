@@ -96,6 +96,8 @@ pub struct Gate {
     output_bytes: usize,
     /// Held calls that this process will execute, by approval.
     held: Mutex<HashMap<String, Ending>>,
+    /// One task at a time closes what is due, so that this process records each end once.
+    closing: tokio::sync::Mutex<()>,
 }
 
 /// A call whose action and target exist.
@@ -129,6 +131,7 @@ impl Gate {
             times: parts.times,
             output_bytes: parts.output_bytes,
             held: Mutex::new(HashMap::new()),
+            closing: tokio::sync::Mutex::new(()),
         })
     }
 

@@ -46,7 +46,7 @@ pub(super) enum AuditCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Write a range of lines, with its proof, into a new directory that verifies by itself
+    /// Write a range of lines, with its proof, into a directory that verifies by itself
     Export {
         #[command(flatten)]
         place: Place,

@@ -24,7 +24,8 @@ use crate::{
     policy::Decision,
     postgres::Target,
     store::{
-        Approval, ConsumedApproval, Creation, Pin, Request, State, StoreError, Terminal, TransitionError, instance,
+        Approval, ConsumedApproval, Creation, Filter, Pin, Request, State, StoreError, Terminal, TransitionError,
+        instance,
     },
 };
 
@@ -189,6 +190,12 @@ impl Gate {
 
     /// Ends what has run out of time, and what its process did not live to end.
     pub(crate) async fn close_due(&self) -> Result<(), Refusal> {
+        let _alone = self.closing.lock().await;
+        // On the record before the store: who is killed in between leaves the line twice, never none.
+        let orphans = self.orphans().await?;
+        for approval in &orphans {
+            self.journal.closed(approval).await?;
+        }
         let state_dir = self.state_dir.clone();
         let closed = self
             .with_store(move |store| {
@@ -198,10 +205,29 @@ impl Gate {
                 Ok::<_, StoreError>(closed)
             })
             .await??;
-        for approval in &closed {
+        for approval in closed.iter().filter(|closed| orphans.iter().all(|o| o.id != closed.id)) {
             self.journal.closed(approval).await?;
         }
         Ok(())
+    }
+
+    /// What was consumed by a process that is gone, as unknown. Nobody can finish it any more.
+    async fn orphans(&self) -> Result<Vec<Approval>, Refusal> {
+        let state_dir = self.state_dir.clone();
+        let found = self.with_store(move |store| {
+            let mut orphans = Vec::new();
+            for approval in store.list(&Filter { states: vec![State::Consumed], ..Filter::default() })? {
+                if approval.consumed_by.as_deref().is_some_and(|id| instance::is_alive(&state_dir, id)) {
+                    continue;
+                }
+                // Read again: it may have been finished before its process ended in good order.
+                if let Some(orphan) = store.get(&approval.id)?.filter(|a| a.state == State::Consumed) {
+                    orphans.push(Approval { state: State::Unknown, ..orphan });
+                }
+            }
+            Ok::<_, StoreError>(orphans)
+        });
+        Ok(found.await??)
     }
 
     /// Claims an approved request and runs it, after everything it rests on was looked at once more. `None`: somebody

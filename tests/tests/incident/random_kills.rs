@@ -158,7 +158,8 @@ async fn judge(site: &Site, target: &str, victims: &BTreeMap<String, Client>, se
         match approval.state {
             State::Succeeded | State::Failed => assert_eq!((consumed.len(), outcomes), (1, 1), "{about}"),
             State::Unknown => {
-                assert_eq!(all(&lines, "approval.closed", &[("approval", &id)]).count(), 1, "{about}");
+                // Twice if the process that said so was itself killed before it could write it down in the store.
+                assert!(all(&lines, "approval.closed", &[("approval", &id)]).count() >= 1, "{about}");
             }
             other => panic!("{other} is no end of an approved call: {about}"),
         }
