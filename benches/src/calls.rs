@@ -118,11 +118,8 @@ impl Loaded {
 /// Many callers, each with a connection of its own on either side.
 pub async fn loaded(setting: &Arc<Setting>, case: &'static Case) -> Result<Loaded> {
     let raw = Raw::several(setting, case).await?;
-    let mut all = Loaded {
-        raw: Load::default(),
-        disk: Load::default(),
-        memory: setting.memory.is_some().then(Load::default),
-    };
+    let mut all =
+        Loaded { raw: Load::default(), disk: Load::default(), memory: setting.memory.is_some().then(Load::default) };
     // The first turn connects and fills caches, and does not count.
     for turn in 0..=TURNS {
         let plain = together(|caller| {

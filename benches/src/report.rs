@@ -47,7 +47,10 @@ impl Report {
         for (case, alone) in CASES.iter().zip(&self.alone) {
             let statements = case.statements.len();
             let plural = if statements == 1 { "statement" } else { "statements" };
-            heading(&format!("One caller, {} ({statements} {plural})", case.action), ["p10 µs", "p50 µs", "p95 µs", "ratio"]);
+            heading(
+                &format!("One caller, {} ({statements} {plural})", case.action),
+                ["p10 µs", "p50 µs", "p95 µs", "ratio"],
+            );
             let ratio = |samples: &Samples| format!("{:.2}", samples.p50() / alone.raw.p50());
             times("raw tokio-postgres", &alone.raw, "1");
             times("gate", &alone.disk, &ratio(&alone.disk));

@@ -81,7 +81,8 @@ pub async fn start(setting: &Setting) -> Result<Start> {
 /// The cache holds the compiled packs, so that what was measured was not compiling.
 fn kept(state_dir: &Path) -> Result<()> {
     let entries = std::fs::read_dir(state_dir.join("cache"))?;
-    let compiled = entries.filter_map(Result::ok).filter(|e| e.path().extension().is_some_and(|e| e == "cwasm")).count();
+    let compiled =
+        entries.filter_map(Result::ok).filter(|e| e.path().extension().is_some_and(|e| e == "cwasm")).count();
     if compiled == PACKS { Ok(()) } else { bail!("the cache holds {compiled} of {PACKS} packs") }
 }
 
@@ -97,7 +98,10 @@ async fn renamed(pack: &BuiltPack, name: &str) -> Result<BuiltPack> {
             continue;
         }
         let mut bytes = pack.bytes.clone();
-        bytes.get_mut(at..at + name.len()).context("the name is as long as the old one")?.copy_from_slice(name.as_bytes());
+        bytes
+            .get_mut(at..at + name.len())
+            .context("the name is as long as the old one")?
+            .copy_from_slice(name.as_bytes());
         let other = BuiltPack::describe(bytes).await;
         let (mut declared, was) = (other.declaration.clone(), &pack.declaration);
         if declared.pack == name {
