@@ -8,8 +8,10 @@ pub mod decide;
 mod execute;
 mod held;
 pub mod journal;
+mod offers;
 mod pins;
 mod querier;
+mod resolve;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,24 +24,20 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    call::{Answer, Call, Hold, OfferedAction, Principal, Refused, TargetOffer},
+    call::{Answer, Call, Hold, Principal, Refused},
     execute::{Authority, Job},
     held::Ending,
     journal::Journal,
+    resolve::Asked,
 };
 use crate::{
     error::{Code, Problem, Refusal},
-    outside::shown,
     pack::catalog::{Catalog, Entry, TrustedPack, ValidatedArgs, invalid},
     policy::{Decision, Policy, Subject, Verdict},
     postgres::Target,
     redact::Redactor,
-    statement::Role,
     store::{self, Store, instance::Instance},
 };
-
-/// Shortest and longest reason, in characters: long enough to mean something, short enough to be read by an approver.
-pub const REASON_LENGTH: std::ops::RangeInclusive<usize> = 8..=500;
 
 /// Says whether a pack may still be used, asked again before an approved act: revocations since it was admitted.
 pub type StillTrusted = Box<dyn Fn(&TrustedPack) -> Result<(), Refusal> + Send + Sync>;
@@ -98,12 +96,6 @@ pub struct Gate {
     held: Mutex<HashMap<String, Ending>>,
     /// One task at a time closes what is due, so that this process records each end once.
     closing: tokio::sync::Mutex<()>,
-}
-
-/// A call whose action and target exist.
-struct Asked {
-    entry: Entry,
-    target: Target,
 }
 
 /// How far the pipeline got by itself.
@@ -205,49 +197,6 @@ impl Gate {
         Ok(Step::Held(approval))
     }
 
-    /// Action, target and reason: whatever of them can't be is said, and nothing else happens.
-    fn resolve(&self, principal: &Principal, call: &Call) -> Result<Asked, Refusal> {
-        let entry = self.catalog.get(&call.action).filter(|entry| self.is_listed(principal, entry));
-        let Some(entry) = entry.cloned() else {
-            let near = self.catalog.near(&call.action);
-            let shown = shown(&call.action, 130);
-            let refusal = Refusal::new(Code::UnknownAction, format!("no action `{shown}`"));
-            return Err(match near.as_slice() {
-                [] => refusal,
-                names => refusal.with_remedy(format!("did you mean {}", names.join(" or "))),
-            });
-        };
-        let length = call.reason.trim().chars().count();
-        if !REASON_LENGTH.contains(&length) {
-            let message = format!(
-                "must say in {} to {} characters why this call is needed",
-                REASON_LENGTH.start(),
-                REASON_LENGTH.end()
-            );
-            let mut problems = vec![Problem { argument: "reason".into(), message }];
-            problems.extend(entry.problems(&call.arguments));
-            return Err(invalid(&entry.name, problems));
-        }
-        let target = self.target(&entry, call.target.as_deref())?;
-        Ok(Asked { entry, target })
-    }
-
-    fn target(&self, entry: &Entry, name: Option<&str>) -> Result<Target, Refusal> {
-        let reachable: Vec<&Target> = self.targets.values().filter(|t| entry.pack.may_use_target(t.name())).collect();
-        let names = || reachable.iter().map(|t| t.name()).collect::<Vec<_>>().join(", ");
-        match (name, reachable.as_slice()) {
-            (None, [only]) => Ok((*only).clone()),
-            (None, []) => Err(Refusal::new(Code::UnknownTarget, format!("pack of `{}` may use no target", entry.name))),
-            (None, _) => Err(Refusal::new(Code::UnknownTarget, "there are several targets and `target` is missing")
-                .with_remedy(format!("say which: {}", names()))),
-            (Some(name), _) => reachable.iter().find(|t| t.name() == name).map(|t| (*t).clone()).ok_or_else(|| {
-                let shown = shown(name, 64);
-                Refusal::new(Code::UnknownTarget, format!("no target `{shown}`"))
-                    .with_remedy(format!("use one of: {}", names()))
-            }),
-        }
-    }
-
     fn decide(&self, principal: &Principal, asked: &Asked) -> Decision {
         self.policy.load().decide(&subject(principal, &asked.entry, asked.target.name()))
     }
@@ -278,56 +227,6 @@ impl Gate {
 
     fn job(&self, asked: &Asked, arguments: &ValidatedArgs) -> Job {
         Job { entry: asked.entry.clone(), target: asked.target.clone(), arguments: arguments.clone(), pins: Vec::new() }
-    }
-
-    /// What an agent may see: everything that policy does not deny it on every target.
-    #[must_use]
-    pub fn offers(&self, principal: &Principal) -> Vec<OfferedAction> {
-        self.catalog.entries().filter_map(|entry| self.offer(principal, entry)).collect()
-    }
-
-    fn is_listed(&self, principal: &Principal, entry: &Entry) -> bool {
-        self.decisions(principal, entry).any(|(_, decision)| decision.verdict() != Verdict::Deny)
-    }
-
-    fn decisions<'a>(
-        &'a self,
-        principal: &'a Principal,
-        entry: &'a Entry,
-    ) -> impl Iterator<Item = (&'a Target, Decision)> + 'a {
-        let policy = self.policy.load_full();
-        self.targets
-            .values()
-            .filter(|t| entry.pack.may_use_target(t.name()))
-            .map(move |target| (target, policy.decide(&subject(principal, entry, target.name()))))
-    }
-
-    fn offer(&self, principal: &Principal, entry: &Entry) -> Option<OfferedAction> {
-        let open: Vec<_> = self.decisions(principal, entry).filter(|(_, d)| d.verdict() != Verdict::Deny).collect();
-        let held = open.iter().any(|(_, d)| d.verdict() == Verdict::Approve);
-        let targets: Vec<TargetOffer> = open
-            .iter()
-            .map(|(target, _)| TargetOffer {
-                name: target.name().to_owned(),
-                role: target.role_hint().unwrap_or(Role::Any),
-            })
-            .collect();
-        let declared = entry.action.declared();
-        let risk = open.iter().map(|(_, d)| d.risk()).max().unwrap_or(declared.risk);
-        (!targets.is_empty()).then(|| OfferedAction {
-            name: entry.name.to_string(),
-            title: declared.title.clone(),
-            description: declared.description.clone(),
-            risk,
-            params: declared.params.clone(),
-            side_effects: declared.side_effects.clone(),
-            works_on_standby: declared.works_on_standby,
-            idempotent: declared.idempotent,
-            reads_only: entry.action.reads_only(),
-            held,
-            examples: declared.examples.clone(),
-            targets,
-        })
     }
 
     /// The packs and actions that are loaded.

@@ -1,0 +1,188 @@
+//! Taking packs in at start: every component that the configuration names is verified, admitted and put on the record, or
+//! stays out with its reason on the record.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use futures_util::{StreamExt as _, stream};
+use jiff::Timestamp;
+use lockgate_signing::{
+    verify::{HighestSeen, verify_file},
+    version::PackVersion as Version,
+};
+use serde_json::json;
+
+use super::State;
+use crate::{
+    audit::Entry,
+    config::Config,
+    error::{Code, Refusal},
+    outside::shown,
+    pack::{
+        admission::{Admission, AdmissionError},
+        cache::CompiledCache,
+        catalog::{Catalog, TrustedPack},
+        sandbox::Sandbox,
+    },
+    store::{PackVersion, Remembered, Store},
+};
+
+/// A pack that is out, and why.
+#[derive(Debug)]
+pub struct RefusedPack {
+    /// The component's file.
+    pub path: PathBuf,
+    /// Why.
+    pub error: AdmissionError,
+}
+
+/// The components that a configuration names, directories looked into, in a fixed order.
+///
+/// # Errors
+/// When a path can't be read.
+pub fn components(config: &Config) -> Result<Vec<PathBuf>, Refusal> {
+    let mut found = Vec::new();
+    for path in &config.packs {
+        let refuse = |e: std::io::Error| Refusal::new(Code::FileRefused, format!("{}: {e}", path.display()));
+        if fs::metadata(path).map_err(refuse)?.is_dir() {
+            for entry in fs::read_dir(path).map_err(refuse)? {
+                found.push(entry.map_err(refuse)?.path());
+            }
+        } else {
+            found.push(path.clone());
+        }
+    }
+    found.retain(|path| path.extension().is_some_and(|e| e == "wasm"));
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// The highest version of each pack that has been used here.
+fn highest_seen(store: &dyn Store) -> Result<HighestSeen, Refusal> {
+    let unreadable =
+        |what: &str| Refusal::new(Code::StoreUnavailable, format!("the store remembers an unreadable {what}"));
+    store
+        .pack_floors()?
+        .into_iter()
+        .map(|floor| {
+            let name = floor.pack.name.parse().map_err(|_| unreadable("pack name"))?;
+            let version = floor.pack.version.parse().map_err(|_| unreadable("pack version"))?;
+            Ok((name, version))
+        })
+        .collect()
+}
+
+/// Admits every component that a configuration names; each is on the record as in or out.
+pub(super) async fn admit_all(config: &Config, state: &State) -> Result<(Catalog, Vec<RefusedPack>), Refusal> {
+    let trust = Arc::new(super::trust(&config.trust)?);
+    let sandbox = Sandbox::new()?;
+    let cache = CompiledCache::open(&config.state_dir.join("cache"))
+        .inspect_err(|error| tracing::warn!(%error, "no cache of compiled packs; every start compiles"))
+        .ok();
+    let admission = Arc::new(Admission::new(sandbox, cache));
+    let highest_seen = Arc::new(highest_seen(&*state.store)?);
+    // As many at once as there are cores to describe, prove and compile on; taken in, and recorded, in the fixed order.
+    let admit = |path: PathBuf| {
+        let (admission, trust, highest_seen) = (Arc::clone(&admission), Arc::clone(&trust), Arc::clone(&highest_seen));
+        let file = path.clone();
+        let task = tokio::spawn(async move {
+            let verified = verify_file(&file, &trust, Timestamp::now(), &highest_seen)?;
+            admission.admit(verified).await
+        });
+        async move { (path, task.await) }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut admitted = stream::iter(components(config)?).map(admit).buffered(cores);
+    let mut catalog = Catalog::default();
+    let mut refused = Vec::new();
+    let mut lines = Vec::new();
+    while let Some((path, admitted)) = admitted.next().await {
+        match admitted.map_err(|e| Refusal::new(Code::InternalError, format!("{}: {e}", path.display())))? {
+            Ok(pack) => {
+                let replaces = is_newest(&catalog, &pack);
+                lines.push(state.record.append(admitted_entry(state, &pack)?));
+                if replaces {
+                    catalog.add(pack);
+                }
+            }
+            Err(error) => {
+                lines.push(state.record.append(refused_entry(&path, &error)));
+                refused.push(RefusedPack { path, error });
+            }
+        }
+    }
+    // Queued in order; awaited together, so that one sync makes many durable.
+    for line in lines {
+        line.await?;
+    }
+    Ok((catalog, refused))
+}
+
+/// Of two versions of a pack the higher one serves, whatever their file names are.
+fn is_newest(catalog: &Catalog, pack: &TrustedPack) -> bool {
+    let declared = pack.manifest().manifest();
+    catalog
+        .packs()
+        .map(|p| p.manifest().manifest())
+        .find(|m| m.name == declared.name)
+        .is_none_or(|other| is_higher(&declared.version, &other.version))
+}
+
+/// The line of a pack that is in, after the store has remembered its version.
+fn admitted_entry(state: &State, pack: &TrustedPack) -> Result<Entry, Refusal> {
+    let predicate = pack.verified().predicate();
+    let version = PackVersion {
+        name: predicate.pack.clone(),
+        version: predicate.version.clone(),
+        digest: pack.digest().to_owned(),
+    };
+    let before = state.store.remember_pack(&version, &is_higher, Timestamp::now())?;
+    let floor = match &before {
+        Remembered::First => json!("first"),
+        Remembered::Raised { from } => json!({ "raised_from": from.version }),
+        Remembered::Kept { floor } => json!({ "kept": floor.version }),
+    };
+    let signers: Vec<_> = pack.verified().signers().iter().map(|s| s.name.clone()).collect();
+    Ok(Entry::new("pack.admitted")
+        .field("pack", predicate.pack.as_str())
+        .field("version", predicate.version.as_str())
+        .field("digest", pack.digest())
+        .field("publisher", predicate.publisher.as_str())
+        .field("signers", signers)
+        .field("classes", predicate.classes.clone())
+        .field("actions", pack.manifest().manifest().actions.len())
+        .field("floor", floor))
+}
+
+fn refused_entry(path: &Path, error: &AdmissionError) -> Entry {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let message = shown(&error.message, 2000);
+    Entry::new("pack.refused").field("file", name).field("code", error.code.as_str()).field("message", message)
+}
+
+/// Why there is nothing to serve.
+pub(super) fn nothing_admitted(config: &Config, refused: &[RefusedPack]) -> Refusal {
+    match refused {
+        [] => {
+            let places: Vec<_> = config.packs.iter().map(|p| p.display().to_string()).collect();
+            Refusal::new(Code::ConfigInvalid, format!("there is no pack in {}", places.join(", ")))
+                .with_remedy("put a signed pack there, or correct `packs`")
+        }
+        [first, ..] => {
+            let text = format!("no pack was admitted; {}: {}", first.path.display(), first.error.message);
+            Refusal::new(first.error.code, text).with_remedy(first.error.remedy.clone())
+        }
+    }
+}
+
+fn is_higher(version: &str, than: &str) -> bool {
+    match (version.parse::<Version>(), than.parse::<Version>()) {
+        (Ok(version), Ok(than)) => version > than,
+        // What can't be compared is not let through as a step forward.
+        _ => false,
+    }
+}
