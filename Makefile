@@ -7,11 +7,11 @@ demo: setup
 	cargo run --package lockgate --bin lockgate -- demo $(if $(YES),--yes) $(if $(KEEP),--keep)
 
 test: setup
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 
 # Campaigns that take minutes: kill -9 a hundred times, and the larger property runs.
 test-long: setup
-	cargo test --workspace -- --include-ignored
+	cargo test --workspace --no-fail-fast -- --include-ignored
 
 lint: setup
 	cargo fmt --all --check
