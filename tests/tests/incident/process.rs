@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 /// `lockgate`, with nothing of this process's environment that it would listen to.
 pub fn bare() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lockgate"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockgate_cli"));
     clean(&mut command);
     command
 }
@@ -28,7 +28,7 @@ pub fn with_config(config: &Path) -> Command {
 pub fn on_a_full_disk(site: &Site, blocks: u64) -> Command {
     let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(format!("ulimit -S -f {blocks}; exec \"$0\" \"$@\""));
-    command.arg(env!("CARGO_BIN_EXE_lockgate")).arg("--config").arg(site.path("lockgate.toml"));
+    command.arg(env!("CARGO_BIN_EXE_lockgate_cli")).arg("--config").arg(site.path("lockgate.toml"));
     clean(&mut command);
     command
 }
