@@ -121,10 +121,11 @@ pub fn escape_hidden(json: &str) -> String {
     out
 }
 
-/// A piece of somebody else's text to repeat in a message: nothing hidden, and at most so many characters.
+/// A piece of somebody else's text to repeat in a message: what is hidden is seen to be there, and at most so many
+/// characters.
 #[must_use]
 pub fn shown(text: &str, most: usize) -> String {
-    text.chars().filter(|c| !is_hidden(*c)).take(most).collect()
+    text.chars().take(most).map(|c| if is_hidden(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 #[cfg(test)]

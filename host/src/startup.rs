@@ -179,7 +179,7 @@ fn no_target() -> Refusal {
 /// # Errors
 /// When the file can't be used.
 pub fn trust(path: &Path) -> Result<Trust, Refusal> {
-    Trust::open(path).map_err(|e| Refusal::new(Code::TrustInvalid, e.to_string()))
+    Trust::open(path).map_err(|e| Refusal::new(Code::TrustInvalid, e.to_string()).with_remedy(e.remedy()))
 }
 
 async fn start(

@@ -100,8 +100,10 @@ impl Site {
             "version = 1\nstate_dir = \"state\"\npacks = [\"packs\"]\ntrust = \"trust.toml\"\n{more}\n\
              [mcp.stdio]\nagent = \"claude\"\nperson = \"ada\"\n"
         );
-        let targets = std::collections::BTreeMap::from([("target", targets)]);
-        text.push_str(&toml::to_string(&targets).expect("settings as text"));
+        if !targets.is_empty() {
+            let targets = std::collections::BTreeMap::from([("target", targets)]);
+            text.push_str(&toml::to_string(&targets).expect("settings as text"));
+        }
         site.write("lockgate.toml", &text);
         site
     }

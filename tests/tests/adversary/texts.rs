@@ -97,7 +97,7 @@ async fn sql_in_prose_stays_prose() {
         ("small", ""),
         ("extra", ""),
         // What the guest's run asks for.
-        ("statement.id", "answer"),
+        ("action.statement", "answer"),
         ("summary", SQL),
         ("action.title", SQL),
         ("action.description", SQL),

@@ -25,7 +25,7 @@ async fn the_demonstration_tells_the_whole_story_and_ends_well() {
         "approved by ",
         "Nothing is left behind.",
         "all 30 blocked updates committed",
-        ": intact",
+        "intact: ",
         "cluster, keys and record are gone",
     ] {
         let at = rest.find(next).unwrap_or_else(|| panic!("`{next}` is not said, or not then: {}", said.out));

@@ -200,8 +200,7 @@ fn no_action_takes_an_argument_that_it_does_not_declare() {
                 assert_eq!(problems.len(), 1, "{} {key:?}: {problems:?}", offer.name);
                 let named = &problems[0].argument;
                 assert!(named.chars().count() <= 64 && !named.chars().any(char::is_control), "{key:?}");
-                let shown: String = key.chars().take(64).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-                assert_eq!(*named, shown);
+                assert_eq!(*named, lockgate::outside::shown(key, 64));
             }
         }
         assert_eq!(alone.log(), before, "the server heard of a refused call");
