@@ -36,7 +36,7 @@ pub(super) fn check(pins: &[(String, Value)]) -> Result<(), Refusal> {
             Value::Number(number) if !number.is_finite() => return refuse(format!("pins `{name}` to no number")),
             _ => &[],
         };
-        if texts.iter().flat_map(|text| text.chars()).any(|c| is_hidden(c)) {
+        if texts.iter().flat_map(|text| text.chars()).any(is_hidden) {
             return refuse(format!("pins `{name}` to a text with control or invisible characters"));
         }
         bytes += match value {

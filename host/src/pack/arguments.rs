@@ -79,7 +79,7 @@ impl CheckedParam {
                 if options.is_empty() || options.len() > MAX_OPTIONS || sorted.len() != options.len() {
                     return Err(format!("a choice has 1 to {MAX_OPTIONS} different options"));
                 }
-                let disguised = |o: &str| o.chars().any(|c| is_hidden(c));
+                let disguised = |o: &str| o.chars().any(is_hidden);
                 if options.iter().any(|o| o.is_empty() || o.len() > 100 || disguised(o)) {
                     return Err("an option is empty, too long or has control or invisible characters".into());
                 }
@@ -146,7 +146,7 @@ fn compile(pattern: &str) -> Result<Regex, String> {
     if pattern.is_empty() || pattern.len() > 500 {
         return Err("its pattern is empty or longer than 500 bytes".into());
     }
-    if pattern.chars().any(|c| is_hidden(c)) {
+    if pattern.chars().any(is_hidden) {
         return Err("its pattern has control or invisible characters".into());
     }
     let build = |text: &str| {
