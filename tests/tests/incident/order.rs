@@ -157,7 +157,8 @@ fn make_room(agent: &Agent) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_is_tampered_with_while_in_use_stops_everything() {
-    let ways: [(&str, fn(&Site)); 3] = [
+    type Spoil = fn(&Site);
+    let ways: [(&str, Spoil); 3] = [
         ("removed", |site| fs::remove_file(segment(site)).expect("it is removed")),
         ("replaced", |site| {
             let other = segment(site).with_extension("other");
