@@ -9,7 +9,8 @@ use crate::world::{World, component};
 #[tokio::test]
 async fn what_was_signed_is_what_is_declared_or_the_pack_is_out() {
     let world = World::new("lies").await;
-    let lies: &[(&str, &str, fn(&mut Declaration))] = &[
+    type Lie = fn(&mut Declaration);
+    let lies: &[(&str, &str, Lie)] = &[
         // The component calls itself `liar`; this is the file's and the envelope's name.
         ("liar-name", "name", |d| d.pack = "liar-a-name".into()),
         ("liar-version", "version", |d| d.version = "2.0.0".into()),

@@ -11,9 +11,12 @@ use crate::world::{Case, World, claim, component, refuses};
 /// Statements of one component: a refusal lists fifty faults at most, and some statements have several.
 const TOGETHER: usize = 10;
 
+/// Settings that a group of statements shares, and their texts.
+type Group<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
 /// A few components that each declare some of these statements, each with the same input or none. All are refused, and the
 /// refusal names every single statement.
-async fn all_refused(target: &'static str, groups: &[(&[(&str, &str)], &[&str])]) {
+async fn all_refused(target: &'static str, groups: &[Group<'_>]) {
     let world = World::new(target).await;
     let mut expected = Vec::new();
     for (more, texts) in groups {
