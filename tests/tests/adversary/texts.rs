@@ -98,6 +98,7 @@ async fn sql_in_prose_stays_prose() {
         ("extra", ""),
         // What the guest's run asks for.
         ("action.statement", "answer"),
+        ("statements", "0"),
         ("summary", SQL),
         ("action.title", SQL),
         ("action.description", SQL),
