@@ -134,12 +134,12 @@ mod tests {
 
     fn project() -> Project {
         Project {
-            manifest: "/work/sizes/Cargo.toml".into(),
+            manifest: "/home/ana/sizes/Cargo.toml".into(),
             package: "sizes".into(),
-            package_id: "path+file:///work/sizes#1.0.0".into(),
-            target: "/work/sizes/target".into(),
-            workspace: "/work/sizes".into(),
-            elsewhere: vec![("/work/sdk/pack".into(), "/lockgate-pack-1.0.0".into())],
+            package_id: "path+file:///home/ana/sizes#1.0.0".into(),
+            target: "/home/ana/sizes/target".into(),
+            workspace: "/home/ana/sizes".into(),
+            elsewhere: vec![("/home/ana/sdk/pack".into(), "/lockgate-pack-1.0.0".into())],
         }
     }
 
@@ -147,7 +147,7 @@ mod tests {
     fn the_module_is_found_among_cargos_messages() {
         let messages = br#"{"reason":"compiler-artifact","package_id":"other","filenames":["/t/other.wasm"]}
 not json
-{"reason":"compiler-artifact","package_id":"path+file:///work/sizes#1.0.0","filenames":["/t/libsizes.rlib","/t/sizes.wasm"]}
+{"reason":"compiler-artifact","package_id":"path+file:///home/ana/sizes#1.0.0","filenames":["/t/libsizes.rlib","/t/sizes.wasm"]}
 {"reason":"build-finished","success":true}
 "#;
         assert_eq!(project().module(messages), Some(PathBuf::from("/t/sizes.wasm")));
