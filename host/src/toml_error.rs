@@ -1,6 +1,8 @@
 //! What is wrong with an operator's TOML file, said so that it can be corrected: file, line, column, and the nearest key
 //! for a typo.
 
+use lockgate_signing::encoding::closest;
+
 /// An error of the TOML parser as `file:line:column: what`, with the nearest key for a typo.
 #[must_use]
 pub fn toml_error(place: &str, text: &str, error: &toml::de::Error) -> String {
@@ -17,31 +19,5 @@ pub fn toml_error(place: &str, text: &str, error: &toml::de::Error) -> String {
 fn nearest(message: &str) -> Option<&str> {
     let rest = message.strip_prefix("unknown field `")?;
     let (unknown, known) = rest.split_once('`')?;
-    known
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .map(|key| (distance(unknown, key), key))
-        .min()
-        .filter(|(d, key)| *d <= key.len() / 2)
-        .map(|(_, key)| key)
-}
-
-/// Levenshtein's edit distance.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, cb) in row.iter_mut().skip(1).zip(b.chars()) {
-            let here = if ca == cb { diagonal } else { 1 + diagonal.min(*cell).min(left) };
-            diagonal = *cell;
-            *cell = here;
-            left = here;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
+    closest(unknown, known.split('`').skip(1).step_by(2))
 }

@@ -12,6 +12,10 @@ use crate::{
     statement::Role,
 };
 
+/// Shortest reason, in characters. Shorter ones ("fix", "test") tell an approver nothing.
+pub const SHORTEST_REASON: usize = 8;
+/// Longest reason, in characters. It is read by a person who is about to decide.
+pub const LONGEST_REASON: usize = 500;
 /// Through which door a call came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

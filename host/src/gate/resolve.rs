@@ -2,7 +2,7 @@
 
 use super::{
     Gate,
-    call::{Call, Principal},
+    call::{Call, LONGEST_REASON, Principal, SHORTEST_REASON},
 };
 use crate::{
     error::{Code, Problem, Refusal},
@@ -10,9 +10,6 @@ use crate::{
     pack::catalog::{Entry, invalid},
     postgres::Target,
 };
-
-/// Shortest and longest reason, in characters: long enough to mean something, short enough to be read by an approver.
-pub const REASON_LENGTH: std::ops::RangeInclusive<usize> = 8..=500;
 
 /// A call whose action and target exist.
 pub(super) struct Asked {
@@ -64,8 +61,7 @@ fn wrong_reason(reason: &str) -> Option<String> {
     if reason.chars().any(|c| is_hidden(c) && c != '\n') {
         return Some("must be plain text, without control or invisible characters".to_owned());
     }
-    let (shortest, longest) = REASON_LENGTH.into_inner();
     let length = reason.trim().chars().count();
-    (length < shortest || length > longest)
-        .then(|| format!("must say in {shortest} to {longest} characters why this call is needed"))
+    (!(SHORTEST_REASON..=LONGEST_REASON).contains(&length))
+        .then(|| format!("must say in {SHORTEST_REASON} to {LONGEST_REASON} characters why this call is needed"))
 }

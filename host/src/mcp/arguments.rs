@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::outside::is_hidden;
+use crate::{
+    error::Problem,
+    gate::call::{LONGEST_REASON, SHORTEST_REASON},
+    outside::is_hidden,
+};
 
-use crate::error::Problem;
-
-/// Shortest reason, in characters. Shorter ones ("fix", "test") tell an approver nothing.
-pub const SHORTEST_REASON: usize = 8;
-/// Longest reason, in characters. It is read by a person who is about to decide.
-pub const LONGEST_REASON: usize = 500;
 /// What an approval's id looks like.
 pub const APPROVAL_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
 

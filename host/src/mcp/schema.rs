@@ -3,9 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::arguments::{APPROVAL_PATTERN, LONGEST_REASON, SHORTEST_REASON};
+use super::arguments::APPROVAL_PATTERN;
 use crate::{
-    gate::call::{OfferedAction, TargetOffer},
+    gate::call::{LONGEST_REASON, OfferedAction, SHORTEST_REASON, TargetOffer},
     pack::manifest::{IDENTIFIER_PATTERN, Param, ParamKind},
     statement::Role,
     value::Value as PackValue,

@@ -29,18 +29,16 @@ struct Inner {
     engine: Engine,
     linker: Linker<Import>,
     live: Arc<Semaphore>,
-    pooled: bool,
 }
 
 impl Sandbox {
     /// Builds the engine, probing whether the pool's address space can be had.
     pub fn new() -> Result<Self, SandboxError> {
-        let (engine, pooled) = match Engine::new(&config(true)) {
-            Ok(engine) => (engine, true),
+        let engine = match Engine::new(&config(true)) {
+            Ok(engine) => engine,
             Err(e) => {
                 tracing::warn!(error = %error::chain(&e), "no address space for pooled instances, allocating on demand");
-                let engine = Engine::new(&config(false)).map_err(|e| SandboxError::Engine(error::chain(&e)))?;
-                (engine, false)
+                Engine::new(&config(false)).map_err(|e| SandboxError::Engine(error::chain(&e)))?
             }
         };
         let mut linker = Linker::new(&engine);
@@ -48,7 +46,7 @@ impl Sandbox {
             .map_err(|e| SandboxError::Engine(error::chain(&e)))?;
         tick(&engine)?;
         let live = Arc::new(Semaphore::new(LIVE as usize));
-        Ok(Self(Arc::new(Inner { engine, linker, live, pooled })))
+        Ok(Self(Arc::new(Inner { engine, linker, live })))
     }
 
     /// Compiles a component. Slow (100 to 300 ms); bounded by the size that admission allows.
@@ -59,12 +57,6 @@ impl Sandbox {
     /// Makes a compiled component ready to be called.
     pub(in crate::pack) fn guest(&self, component: &Component) -> Result<Guest, SandboxError> {
         Guest::new(self.clone(), component)
-    }
-
-    /// Whether instances come from a pool.
-    #[must_use]
-    pub fn is_pooled(&self) -> bool {
-        self.0.pooled
     }
 
     pub(in crate::pack) fn engine(&self) -> &Engine {
