@@ -1,8 +1,13 @@
 //! What each backend is doing: in detail, the longest running, those idle inside a transaction, and what they wait for.
 
 use lockgate_pack::{Action, Column, Input, Kind, Param, Statement, Variant};
+use lockgate_pack_shared::{
+    monitor::{MONITOR, SEES_OTHERS},
+    seconds_since, utc,
+    words::counted,
+};
 
-use crate::common::{LIMIT, MONITOR, SEES_OTHERS, counted, report_sessions, seconds_since, utc};
+use crate::common::{LIMIT, report_sessions};
 
 const MIN_SECONDS: Param = Param::integer("min_seconds", 0, 86_400).default(0);
 

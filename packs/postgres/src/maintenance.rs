@@ -9,8 +9,7 @@ pub(crate) mod reindex;
 pub(crate) mod vacuum;
 
 use lockgate_pack::{Call, Column, Failure, Input, Kind, Outcome, Param, Row, Rows, Statement, Variant};
-
-use crate::common::{counted, utc};
+use lockgate_pack_shared::{utc, words::counted};
 
 pub(crate) const SCHEMA: Param = Param::identifier("schema").describe("The schema, exactly as it is stored");
 pub(crate) const TABLE: Param = Param::identifier("table").describe("The table, exactly as it is stored");

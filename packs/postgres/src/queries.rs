@@ -3,8 +3,9 @@
 //! runs `ALTER EXTENSION … UPDATE`.
 
 use lockgate_pack::{Action, Column, Input, Kind, Param, Statement, Variant};
+use lockgate_pack_shared::{monitor::SEES_OTHERS, words::counted};
 
-use crate::common::{LIMIT, SEES_OTHERS, counted, report_sessions};
+use crate::common::{LIMIT, report_sessions};
 
 /// Times were split into planning and execution at 1.8; reads of blocks were split by kind of block at 1.11.
 macro_rules! slow {

@@ -1,8 +1,10 @@
 //! Primary or standby, and how far the standbys are behind.
 
 use lockgate_pack::{Action, Call, Column, Failure, Outcome, Statement, Variant};
-
-use crate::common::{MONITOR, SEES_OTHERS, counted, must_see_others, size};
+use lockgate_pack_shared::{
+    monitor::{MONITOR, SEES_OTHERS, must_see_others},
+    words::{counted, size},
+};
 
 static RECOVERY_READ: Statement = Statement::read("is_in_recovery")
     .columns(&[Column::boolean("in_recovery")])

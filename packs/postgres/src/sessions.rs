@@ -1,8 +1,13 @@
 //! The server at a glance: since when it runs, who is connected, and in which states.
 
 use lockgate_pack::{Action, Call, Column, Failure, Outcome, Statement, Variant};
+use lockgate_pack_shared::{
+    monitor::{MONITOR, SEES_OTHERS, must_see_others},
+    seconds_since, utc,
+    words::{counted, duration},
+};
 
-use crate::common::{MONITOR, SEES_OTHERS, counted, duration, must_see_others, report_sessions, seconds_since, utc};
+use crate::common::report_sessions;
 
 static UPTIME_READ: Statement = Statement::read("uptime")
     .columns(&[

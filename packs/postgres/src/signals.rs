@@ -8,8 +8,7 @@ pub(crate) mod kill_idle;
 pub(crate) mod terminate;
 
 use lockgate_pack::{Call, Column, Failure, Input, Kind, Row, Rows, Statement, Variant};
-
-use crate::common::{must_see_others, seconds_since, utc};
+use lockgate_pack_shared::{monitor::must_see_others, seconds_since, utc};
 
 /// What an act on a backend may never touch, and the role's right to signal it: a signal that is refused half-way through
 /// a statement raises an error after others have been signalled.

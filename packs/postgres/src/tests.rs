@@ -3,11 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use lockgate_pack::{DatabaseError, Failure, QueryError, Value, testing::Script};
+use lockgate_pack_shared::{chains::CHAINS_READ, monitor::SEES_OTHERS};
 
 use crate::{
     PACK,
-    common::SEES_OTHERS,
-    locks::CHAINS_READ,
     maintenance::{
         TABLE_READ,
         reindex::{BLOCKERS, INDEX_READ, INVALID, REINDEX},

@@ -7,9 +7,14 @@ use lockgate_pack::{
     Action, Call, Column, Evidence, Failure, Input, Kind, Outcome, Param, QueryError, Risk, Rows, Severity, Statement,
     Variant,
 };
+use lockgate_pack_shared::{
+    monitor::{SEES_OTHERS, must_see_others},
+    seconds_since,
+    words::{counted, size},
+};
 
 use super::{SCHEMA, oid, same};
-use crate::common::{SEES_OTHERS, counted, is_uncertain, must_see_others, seconds_since, size};
+use crate::common::is_uncertain;
 
 pub(crate) static INDEX_READ: Statement = Statement::read("index")
     .inputs(&[Input::new("schema", Kind::Text), Input::new("index", Kind::Text)])

@@ -1,9 +1,9 @@
 //! VACUUM of one table.
 
 use lockgate_pack::{Action, Call, Evidence, Failure, Param, Risk, Statement, Variant};
+use lockgate_pack_shared::words::{counted, size};
 
 use super::{OWNER, SCHEMA, TABLE, TABLE_NAMES, TABLE_READ, in_the_way, maintain, table};
-use crate::common::{counted, size};
 
 /// As long as a statement may have a timeout at all: a vacuum that is cut off has done its work so far.
 const HOUR: u32 = 3_600_000;

@@ -1,9 +1,14 @@
 //! Cancelling what a backend runs.
 
 use lockgate_pack::{Action, Call, Column, Evidence, Failure, Input, Kind, Outcome, Statement, Variant};
+use lockgate_pack_shared::{
+    monitor::SEES_OTHERS,
+    utc,
+    words::{counted, duration},
+};
 
 use super::{BACKEND, look, required, signallable, still_there};
-use crate::common::{PID, SEES_OTHERS, counted, duration, utc};
+use crate::common::PID;
 
 /// The query is a part of what was approved: by the time somebody has decided, the backend may run another one. So its
 /// start is matched too, and a backend that runs nothing any more does not match.

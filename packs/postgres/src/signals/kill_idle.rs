@@ -1,9 +1,13 @@
 //! Ending the backends that were left idle in a transaction.
 
 use lockgate_pack::{Action, Call, Column, Evidence, Failure, Input, Kind, Outcome, Param, Statement, Value, Variant};
+use lockgate_pack_shared::{
+    monitor::{SEES_OTHERS, must_see_others},
+    seconds_since, utc,
+    words::{counted, duration},
+};
 
 use super::signallable;
-use crate::common::{SEES_OTHERS, counted, duration, must_see_others, seconds_since, utc};
 
 /// How many at once, at most. More than a person reads through is nothing that a person approves.
 const CAP: u32 = 200;

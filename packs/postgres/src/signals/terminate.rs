@@ -1,9 +1,14 @@
 //! Ending one backend.
 
 use lockgate_pack::{Action, Call, Column, Evidence, Failure, Input, Kind, Outcome, Statement, Variant};
+use lockgate_pack_shared::{
+    monitor::SEES_OTHERS,
+    utc,
+    words::{counted, duration},
+};
 
 use super::{BACKEND, look, required, signallable, still_there};
-use crate::common::{PID, SEES_OTHERS, counted, duration, utc};
+use crate::common::PID;
 
 macro_rules! terminate {
     ($terminate:literal) => {
