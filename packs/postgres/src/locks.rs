@@ -6,7 +6,6 @@ use lockgate_pack::{Action, Call, Column, Failure, Input, Kind, Outcome, Rows, S
 use lockgate_pack_shared::{
     chains::CHAINS_READ,
     monitor::{MONITOR, SEES_OTHERS, must_see_others},
-    seconds_since,
     words::{counted, duration},
 };
 
