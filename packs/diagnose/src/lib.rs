@@ -1,0 +1,22 @@
+//! The stock pack of diagnoses: what a single statement can't say. Each action requests several declared statements and
+//! concludes: a verdict, the evidence behind it, and the one call that it would make next, which goes through policy like any
+//! other.
+//!
+//! One file for each area. All that the actions do is read. Sentences are of this pack's own words and numbers; whatever text
+//! came from the database, object names too, stands in the evidence tables, where a reader takes it for data.
+
+mod advice;
+mod connection_pressure;
+mod lock_pileup;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use lockgate_pack::Pack;
+
+/// The pack.
+pub static PACK: Pack = Pack::new("diagnose", env!("CARGO_PKG_VERSION"))
+    .summary("Diagnoses of PostgreSQL: lock pile-ups, connections, vacuum, replication, indexes; each with the one next step")
+    .actions(&[&lock_pileup::LOCK_PILEUP, &connection_pressure::CONNECTION_PRESSURE]);
+
+lockgate_pack::export!(PACK);

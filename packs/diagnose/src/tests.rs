@@ -1,0 +1,1 @@
+//! The conclusions, without a database.
