@@ -35,7 +35,7 @@ macro_rules! stats {
     };
 }
 
-static STATS_READ: Statement = Statement::read("database_stats")
+pub(crate) static STATS_READ: Statement = Statement::read("database_stats")
     .columns(&[
         Column::text("database"),
         Column::integer("connections"),
@@ -72,7 +72,7 @@ pub(crate) static DATABASE_STATS: Action = Action::read("database_stats")
     .description(
         "Counters of each database since its statistics were last reset, the one with the most transactions first: commits and \
          rollbacks, blocks found in the buffer cache and read past it, deadlocks, conflicts with recovery (on standbys only), \
-         temporary files, checksum failures, and how sessions ended (from PostgreSQL 14 on). The row without a name counts \
+         temporary files, checksum failures (null where checksums are off), and how sessions ended (from PostgreSQL 14 on). The row without a name counts \
          objects that all databases share. Look twice and compare: a counter alone says nothing about now.",
     )
     .statements(&[&RECOVERY_READ, &STATS_READ])
@@ -107,7 +107,7 @@ fn database_stats(call: &Call<'_>) -> Result<Outcome, Failure> {
     })
 }
 
-static SIZES_READ: Statement = Statement::read("db_sizes")
+pub(crate) static SIZES_READ: Statement = Statement::read("db_sizes")
     .columns(&[
         Column::text("database"),
         Column::integer("bytes"),
@@ -156,7 +156,7 @@ fn db_sizes(call: &Call<'_>) -> Result<Outcome, Failure> {
     })
 }
 
-static EXTENSIONS_READ: Statement = Statement::read("extensions_installed")
+pub(crate) static EXTENSIONS_READ: Statement = Statement::read("extensions_installed")
     .columns(&[
         Column::text("extension"),
         Column::text("version"),

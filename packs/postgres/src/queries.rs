@@ -121,7 +121,7 @@ macro_rules! top {
     };
 }
 
-static TOP_READ: Statement = Statement::read("pg_stat_statements_top")
+pub(crate) static TOP_READ: Statement = Statement::read("pg_stat_statements_top")
     .inputs(&[Input::new("limit", Kind::Integer)])
     .columns(&[
         Column::text("query_id"),

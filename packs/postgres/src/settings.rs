@@ -37,7 +37,8 @@ pub(crate) static SETTINGS_READ: Statement = Statement::read("settings_non_defau
                      'command|conninfo|passw|passphrase|secret|token|credential|private|ldap|krb|kerberos|gss|radius|oauth'
            END AS secret
       FROM pg_catalog.pg_settings AS s
-     WHERE s.source NOT IN ('default', 'override', 'dynamic default', 'client', 'session', 'interactive')
+     WHERE (s.source NOT IN ('default', 'override', 'dynamic default', 'client', 'session', 'interactive')
+            AND s.setting IS DISTINCT FROM s.boot_val)
         OR s.pending_restart
 )
 SELECT c.name, CASE WHEN c.secret AND c.setting <> '' THEN '[redacted]' ELSE c.setting END AS value, c.unit,

@@ -8,7 +8,7 @@ use lockgate_pack_shared::{
 
 use crate::common::listed;
 
-static SSL_READ: Statement = Statement::read("ssl_connections")
+pub(crate) static SSL_READ: Statement = Statement::read("ssl_connections")
     .columns(&[
         Column::integer("pid"),
         Column::text("user_name"),
