@@ -19,7 +19,8 @@ pub(crate) static MAY_READ: Statement = Statement::read("may_read_hba_rules")
 ///
 /// Of the options only those are shown whose values are known to be no secrets: `ldapbindpasswd` and `radiussecrets` are. An
 /// error may quote the word that it did not understand, which may be half a password; so only the errors whose quotes can't
-/// come out of an option are shown whole, and of others the words before.
+/// come out of an option are shown whole, and of others the words before. Of some options that it can't read (those of radius
+/// among them) the server gives the line and nothing else: no rule, and no error either.
 macro_rules! rules {
     ($place:literal) => {
         concat!(
@@ -32,7 +33,7 @@ macro_rules! rules {
                    CASE WHEN pg_catalog.split_part(o.option, '=', 1) IN
                              ('map', 'clientcert', 'clientname', 'include_realm', 'compat_realm', 'krb_realm', 'upn_username',
                               'pamservice', 'pam_use_hostname', 'ldapserver', 'ldapport', 'ldapscheme', 'ldaptls',
-                              'ldapprefix', 'ldapsuffix', 'ldapbasedn', 'ldapbinddn', 'ldapsearchattribute',
+                              'ldapprefix', 'ldapsuffix', 'ldapscope', 'ldapbasedn', 'ldapbinddn', 'ldapsearchattribute',
                               'ldapsearchfilter', 'radiusservers', 'radiusports', 'radiusidentifiers', 'issuer', 'scope',
                               'validator', 'delegate_ident_mapping')
                         THEN o.option ELSE pg_catalog.split_part(o.option, '=', 1) || '=[redacted]' END, ', ' ORDER BY o.place)
@@ -40,9 +41,10 @@ macro_rules! rules {
        CASE WHEN r.error ~ '^(invalid (connection type|authentication method|IP address|IP mask|CIDR mask)|end-of-line before|multiple values|specifying both host name|IP address and mask do not|host(no)?(ssl|gssenc) record cannot match|authentication method \"[a-z0-9]+\" requires|could not open)'
             THEN r.error
             WHEN r.error ~ '[^ -~]' THEN '[redacted]'
-            ELSE pg_catalog.regexp_replace(r.error, '[\":=].*$', '[redacted]') END AS error
+            WHEN r.error IS NOT NULL THEN pg_catalog.regexp_replace(r.error, ' ?[\":].*$', ' [redacted]')
+            WHEN r.type IS NULL THEN 'not understood; the server says no more here, its log may' END AS error
   FROM pg_catalog.pg_hba_file_rules AS r
- ORDER BY r.error IS NULL, rule_number, file_name, r.line_number
+ ORDER BY r.error IS NULL AND r.type IS NOT NULL, rule_number, file_name, r.line_number
  LIMIT 500"
         )
     };
