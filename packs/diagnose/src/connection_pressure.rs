@@ -23,7 +23,8 @@ const SUBSTANTIAL_PERCENT: i64 = 20;
 /// What each limit allows and what uses it: the server's own, and those of roles and databases that have one. Slots that
 /// only superusers or, from 16 on, members of `pg_use_reserved_connections` get are not counted as room. A superuser has no limit of a role.
 ///
-/// `long_idle` are those idle in transaction that `kill_idle` could end; with the age of the youngest of them.
+/// `long_idle` are those idle in transaction that `kill_idle` could end, with the age of the youngest of them: 62 s, since it
+/// takes no bound below a minute and ends what is older than its bound, and ages are rounded.
 macro_rules! limits {
     ($reserved:literal) => {
         concat!(

@@ -6,8 +6,11 @@
 //! came from the database, object names too, stands in the evidence tables, where a reader takes it for data.
 
 mod advice;
+mod backends;
 mod connection_pressure;
+mod index_health;
 mod lock_pileup;
+mod replication_health;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -17,6 +20,6 @@ use lockgate_pack::Pack;
 /// The pack.
 pub static PACK: Pack = Pack::new("diagnose", env!("CARGO_PKG_VERSION"))
     .summary("Diagnoses of PostgreSQL: lock pile-ups, connections, vacuum, replication, indexes; each with the one next step")
-    .actions(&[&lock_pileup::LOCK_PILEUP, &connection_pressure::CONNECTION_PRESSURE]);
+    .actions(&[&lock_pileup::LOCK_PILEUP, &connection_pressure::CONNECTION_PRESSURE, &replication_health::REPLICATION_HEALTH]);
 
 lockgate_pack::export!(PACK);
