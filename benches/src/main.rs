@@ -1,8 +1,9 @@
-//! lockgate beside raw tokio-postgres, in one run: whole calls, their parts, starting, and an idle host's memory. Prints a
-//! table, and writes the figures to a file with `--json FILE`. Asserts nothing: machines are noisy, and the budgets beside
+//! lockgate beside raw tokio-postgres, in one run: whole calls, their parts, starting, an idle host's memory, and every action
+//! of the stock packs on a large database. Prints a table, and writes the figures to a file with `--json FILE`. Asserts nothing: machines are noisy, and the budgets beside
 //! the figures are for a person to judge by.
 
 mod calls;
+mod catalogue;
 mod idle;
 mod measure;
 mod parts;
@@ -34,23 +35,40 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let file = json_file(std::env::args().skip(1))?;
+    let wanted = Wanted::of(std::env::args().skip(1))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if wanted.catalogue_only {
+        let catalogue = runtime.block_on(async { tokio::spawn(catalogue::catalogue()).await })??;
+        report::print_catalogue(&catalogue);
+        return Ok(());
+    }
     // On a worker, as a server's calls are.
     let report = runtime.block_on(async { tokio::spawn(measure_all()).await })??;
     report.print();
-    if let Some(file) = file {
+    if let Some(file) = wanted.file {
         let text = serde_json::to_string_pretty(&report.to_json())?;
         std::fs::write(&file, text + "\n").with_context(|| format!("can't write {}", file.display()))?;
     }
     Ok(())
 }
 
-fn json_file(mut arguments: impl Iterator<Item = String>) -> Result<Option<PathBuf>> {
-    match (arguments.next().as_deref(), arguments.next(), arguments.next()) {
-        (None, ..) => Ok(None),
-        (Some("--json"), Some(file), None) => Ok(Some(file.into())),
-        _ => bail!("usage: lockgate-benches [--json FILE]"),
+/// What the command line asks for.
+#[derive(Default)]
+struct Wanted {
+    file: Option<PathBuf>,
+    /// Only the actions on a large database: the quick look while one is written.
+    catalogue_only: bool,
+}
+
+impl Wanted {
+    fn of(arguments: impl Iterator<Item = String>) -> Result<Self> {
+        let arguments: Vec<String> = arguments.collect();
+        match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            [] => Ok(Self::default()),
+            ["--catalogue"] => Ok(Self { catalogue_only: true, ..Self::default() }),
+            ["--json", file] => Ok(Self { file: Some(file.into()), ..Self::default() }),
+            _ => bail!("usage: lockgate-benches [--json FILE | --catalogue]"),
+        }
     }
 }
 
@@ -72,6 +90,8 @@ async fn measure_all() -> Result<Report> {
     let start = start::start(&setting).await?;
     say("an idle host");
     let idle = idle::idle(&setting.disk).await?;
+    say("every action on a large database");
+    let catalogue = catalogue::catalogue().await?;
     let machine = Machine {
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         postgres: setting.cluster.major(),
@@ -79,7 +99,7 @@ async fn measure_all() -> Result<Report> {
         memory: setting.memory.is_some(),
         load: [before, load_average()],
     };
-    Ok(Report { machine, alone, loaded, parts, start, idle })
+    Ok(Report { machine, alone, loaded, parts, start, idle, catalogue })
 }
 
 /// Progress, apart from the table.

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     calls::{Alone, Load, Loaded},
+    catalogue::{self, Timed},
     idle::{BUDGET_MIB, Idle},
     measure::Samples,
     parts::Part,
@@ -22,6 +23,7 @@ pub struct Report {
     pub parts: Vec<Part>,
     pub start: Start,
     pub idle: Idle,
+    pub catalogue: Vec<Timed>,
 }
 
 /// What it was measured on.
@@ -97,6 +99,8 @@ impl Report {
         memory("after the handshake", &self.idle.fresh);
         memory("idle, after 100 calls and 5 s", &self.idle.idle);
         budget("", self.idle.idle.resident, "MiB", BUDGET_MIB);
+        println!();
+        print_catalogue(&self.catalogue);
     }
 
     /// The file.
@@ -120,7 +124,31 @@ impl Report {
             "parts": self.parts.iter().map(Part::to_json).collect::<Vec<_>>(),
             "start": self.start.to_json(),
             "idle": self.idle.to_json(),
+            "catalogue": {
+                "tables": catalogue::TABLES,
+                "connections": catalogue::CONNECTIONS,
+                "budget_ms": catalogue::BUDGET_MS,
+                "actions": self.catalogue.iter().map(Timed::to_json).collect::<Vec<_>>(),
+            },
         })
+    }
+}
+
+/// Every action on the large database, the slowest first.
+pub fn print_catalogue(actions: &[Timed]) {
+    let (tables, connections) = (catalogue::TABLES, catalogue::CONNECTIONS);
+    heading(
+        &format!("Every action, {tables} tables, {connections} connections"),
+        ["first ms", "p50 ms", "p95 ms", "budget"],
+    );
+    for timed in actions {
+        let first = millis(timed.first.as_secs_f64() * 1e6);
+        let verdict = if timed.p95_ms() <= catalogue::BUDGET_MS { "met" } else { "MISSED" };
+        let name = match timed.answer.as_str() {
+            "done" => timed.action.clone(),
+            other => format!("{} (until `{other}`)", timed.action),
+        };
+        line(&name, [&first, &millis(timed.times.p50()), &millis(timed.times.p95()), verdict]);
     }
 }
 

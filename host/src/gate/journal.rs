@@ -14,11 +14,15 @@ use crate::{
     pack::catalog::Entry as Action,
     policy::Decision,
     redact::Redactor,
+    statement::Mode,
     store::{Approval, code_of},
+    value::Value,
 };
 
 /// Characters of a refused call's message on the record: a call with a thousand unknown arguments is still one short line.
 const MESSAGE: usize = 4000;
+/// Bytes of an act's rows on the record, of a line's 256 KiB. Two hundred backends with their queries are some 60 KiB.
+const EFFECT_BYTES: usize = 128 * 1024;
 
 /// Writes the gate's lines.
 pub struct Journal {
@@ -67,7 +71,7 @@ pub struct Executed {
     /// The statement's id.
     pub statement: String,
     /// `read`, `act` or `maintain`.
-    pub mode: crate::statement::Mode,
+    pub mode: Mode,
     /// Rows that came back; `None` if it failed.
     pub rows: Option<usize>,
     /// Milliseconds.
@@ -205,7 +209,7 @@ impl Journal {
             Ok(outcome) => entry
                 .field("status", "succeeded")
                 .field("summary", outcome.summary.as_str())
-                .field("tables", tables(outcome)),
+                .field("tables", tables(outcome, executed.iter().any(|one| one.mode != Mode::Read))),
             Err(refusal) => entry
                 .field("status", if refusal.code == Code::OutcomeUnknown { "unknown" } else { "failed" })
                 .field("code", refusal.code.as_str())
@@ -252,9 +256,26 @@ impl Journal {
     }
 }
 
-/// Titles and sizes: the record says what came out, not the rows themselves.
-fn tables(outcome: &Outcome) -> Json {
-    outcome.tables.iter().map(|t| json!({ "title": t.title, "rows": t.rows.rows.len() })).collect()
+/// Titles and sizes: of a read the record says how much came out, not what. Of an act it has the rows too, which say what was
+/// done to which object; they have been redacted like everything that leaves.
+fn tables(outcome: &Outcome, acted: bool) -> Json {
+    let mut room = EFFECT_BYTES;
+    let tables = outcome.tables.iter().map(|table| {
+        let (title, rows) = (&table.title, &table.rows.rows);
+        if !acted {
+            return json!({ "title": title, "rows": rows.len() });
+        }
+        let columns: Json = table.rows.columns.iter().map(|column| column.name.as_str()).collect();
+        let mut effect = Vec::new();
+        for row in rows {
+            let row: Json = row.iter().map(Value::to_json).collect();
+            let Some(left) = room.checked_sub(row.to_string().len()) else { break };
+            room = left;
+            effect.push(row);
+        }
+        json!({ "title": title, "rows": rows.len(), "columns": columns, "effect": effect })
+    });
+    tables.collect()
 }
 
 fn unavailable(reason: &str) -> Refusal {

@@ -15,8 +15,10 @@ mod queries;
 mod replication;
 mod sessions;
 mod signals;
+mod slots;
 #[cfg(test)]
 mod tests;
+mod transactions;
 
 use lockgate_pack::Pack;
 
@@ -33,10 +35,13 @@ pub static PACK: Pack = Pack::new("postgres", env!("CARGO_PKG_VERSION"))
         &activity::LONGEST_RUNNING_QUERIES,
         &activity::IDLE_IN_TRANSACTION,
         &activity::WAIT_EVENTS,
+        &transactions::BACKEND_HOLDING_XMIN,
+        &transactions::PREPARED_TRANSACTIONS,
         &locks::LOCK_BLOCKING_CHAINS,
         &locks::LOCKS,
         &replication::IS_IN_RECOVERY,
         &replication::REPLICATION_LAG,
+        &slots::REPLICATION_SLOTS,
         &queries::SLOW_QUERIES,
         &signals::cancel::CANCEL_QUERY,
         &signals::terminate::TERMINATE_BACKEND,

@@ -3,5 +3,7 @@
 
 pub mod chains;
 pub mod monitor;
+pub mod slots;
 mod sql;
 pub mod words;
+pub mod xmin_holders;
