@@ -8,7 +8,6 @@
 mod advice;
 mod backends;
 mod connection_pressure;
-mod index_health;
 mod lock_pileup;
 mod replication_health;
 #[cfg(test)]
