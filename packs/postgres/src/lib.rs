@@ -9,16 +9,19 @@
 
 mod activity;
 mod common;
+mod indexes;
 mod locks;
 mod maintenance;
 mod queries;
 mod replication;
+mod schemas;
 mod sessions;
 mod signals;
 mod slots;
 #[cfg(test)]
 mod tests;
 mod transactions;
+mod vacuum;
 
 use lockgate_pack::Pack;
 
@@ -39,6 +42,12 @@ pub static PACK: Pack = Pack::new("postgres", env!("CARGO_PKG_VERSION"))
         &transactions::PREPARED_TRANSACTIONS,
         &locks::LOCK_BLOCKING_CHAINS,
         &locks::LOCKS,
+        &indexes::sizes::INDEX_SIZES,
+        &indexes::unused::UNUSED_INDEXES,
+        &indexes::duplicate::DUPLICATE_INDEXES,
+        &indexes::invalid::INVALID_INDEXES,
+        &vacuum::status::VACUUM_STATUS,
+        &vacuum::wraparound::XID_WRAPAROUND_PROXIMITY,
         &replication::IS_IN_RECOVERY,
         &replication::REPLICATION_LAG,
         &slots::REPLICATION_SLOTS,
