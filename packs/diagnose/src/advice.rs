@@ -23,9 +23,12 @@ pub(crate) fn kill_idle(older_than_seconds: i64) -> Suggestion {
 /// Rebuilds an index; nothing if its names are not such as the parameters take, or are those of the system's own.
 pub(crate) fn reindex(schema: &str, index: &str) -> Option<Suggestion> {
     (is_identifier(schema) && !schema.starts_with("pg_") && is_identifier(index)).then(|| {
-        Suggestion::new("postgres.reindex_concurrent", "it builds the index anew and makes it valid, without blocking anybody")
-            .text("schema", schema)
-            .text("index", index)
+        Suggestion::new(
+            "postgres.reindex_concurrent",
+            "it builds the index anew and makes it valid, without blocking anybody",
+        )
+        .text("schema", schema)
+        .text("index", index)
     })
 }
 

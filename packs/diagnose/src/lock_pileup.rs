@@ -83,8 +83,8 @@ pub(crate) fn diagnose(call: &Call<'_>) -> Result<Diagnosis, Failure> {
     if circle.waiters > 0 {
         conclusions.push(in_a_circle(&circle));
     }
-    let mut diagnosis =
-        Diagnosis::new("locks", conclusions, "no backend waits for a lock").table("Waiters under each head", tree::table(&waiters)?);
+    let mut diagnosis = Diagnosis::new("locks", conclusions, "no backend waits for a lock")
+        .table("Waiters under each head", tree::table(&waiters)?);
     let evidence: [(&'static str, Option<Rows>); 2] = [("Heads", heads), ("Prepared transactions", prepared)];
     for (title, rows) in evidence {
         if let Some(rows) = rows {

@@ -82,7 +82,6 @@ pub(crate) fn diagnose(call: &Call<'_>) -> Result<Diagnosis, Failure> {
     } else {
         format!("{connected}, none lags, and no slot keeps much WAL")
     };
-    drop(state);
     let mut diagnosis = Diagnosis::new("replication", conclusions, healthy)
         .table("Standbys", standbys)
         .table("Slots", slots)
@@ -99,7 +98,8 @@ fn synchronous(state: &Row<'_>, standbys: &Rows) -> Result<Option<Conclusion>, F
     if names.needed == 0 {
         return Ok(None);
     }
-    let answering = standbys.texts("sync_state")?.iter().filter(|state| matches!(state.as_str(), "sync" | "quorum")).count();
+    let answering =
+        standbys.texts("sync_state")?.iter().filter(|state| matches!(state.as_str(), "sync" | "quorum")).count();
     let missing = names.missing(&standbys.texts("application")?);
     Ok(if answering < names.needed {
         let what = format!(
@@ -109,7 +109,9 @@ fn synchronous(state: &Row<'_>, standbys: &Rows) -> Result<Option<Conclusion>, F
         );
         Some(Conclusion::new("sync_standby_missing", Severity::Critical, what))
     } else if missing > 0 {
-        let what = format!("{missing} of the standbys in synchronous_standby_names are not connected; the others answer for now");
+        let what = format!(
+            "{missing} of the standbys in synchronous_standby_names are not connected; the others answer for now"
+        );
         Some(Conclusion::new("standby_missing", Severity::Warning, what))
     } else {
         None
@@ -189,7 +191,8 @@ fn slots_conclude(slots: &Rows, limit: Option<i64>) -> Result<Vec<Conclusion>, F
             (Some(share), _) => format!(", {share} % of what max_slot_wal_keep_size allows"),
             (None, _) => ", and nothing bounds it but the disk (max_slot_wal_keep_size is -1)".to_owned(),
         };
-        let what = format!("one slot keeps {} of WAL{bound}: connect its consumer, or a person drops the slot", size(most));
+        let what =
+            format!("one slot keeps {} of WAL{bound}: connect its consumer, or a person drops the slot", size(most));
         let severity = if critical { Severity::Critical } else { Severity::Warning };
         conclusions.push(Conclusion::new("slot_keeps_wal", severity, what));
     }
@@ -260,7 +263,9 @@ fn replay_blocked(
             let remedy = if backend.state == "active" && backend.wait_type != "Client" {
                 Remedy::Cancel("its query holds up the standby's replay, so everybody here reads what is old")
             } else {
-                Remedy::Terminate("its open transaction holds up the standby's replay, and a cancel would do nothing to it")
+                Remedy::Terminate(
+                    "its open transaction holds up the standby's replay, and a cancel would do nothing to it",
+                )
             };
             let (suggestion, refused) = backend.remedied(remedy);
             notices.extend(refused);
@@ -289,7 +294,9 @@ fn replay_behind(state: &Row<'_>, blocked: bool) -> Result<Vec<Conclusion>, Fail
         let severity = lag(bytes, delay).unwrap_or(Severity::Warning);
         conclusions.push(Conclusion::new("replay_paused", severity, what));
     }
-    if state.boolean("upstream_configured")? == Some(true) && state.text("receiver_status")?.as_deref() != Some("streaming") {
+    if state.boolean("upstream_configured")? == Some(true)
+        && state.text("receiver_status")?.as_deref() != Some("streaming")
+    {
         let what = "this standby is told to stream from an upstream and does not: look at the upstream, at its slot, and at this \
                     server's log";
         conclusions.push(Conclusion::new("upstream_missing", Severity::Warning, what));

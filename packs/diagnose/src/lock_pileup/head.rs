@@ -84,7 +84,8 @@ impl Backend {
             "advisory_lock" | "autovacuum" => Severity::Warning,
             _ => pile.severity(),
         };
-        let conclusion = Conclusion::new(verdict, severity, format!("backend {} {what}; {}", self.pid, pile.in_words()));
+        let conclusion =
+            Conclusion::new(verdict, severity, format!("backend {} {what}; {}", self.pid, pile.in_words()));
         let (suggestion, refused) = self.remedied(remedy);
         (conclusion.next(suggestion), refused)
     }
@@ -94,7 +95,8 @@ impl Backend {
         let quiet = self.state_seconds >= PATIENCE_SECONDS;
         let lasts = pile.lasts(self.transaction_seconds.max(self.state_seconds));
         let short = || {
-            let what = "holds a lock that others have waited for only a moment; this may pass, look again in some seconds";
+            let what =
+                "holds a lock that others have waited for only a moment; this may pass, look again in some seconds";
             ("short_wait", what.to_owned(), Remedy::None)
         };
         let busy = || {
@@ -103,7 +105,8 @@ impl Backend {
                  ending its session releases its locks",
                 duration(self.transaction_seconds)
             );
-            let why = "it holds its locks until its transaction ends, and no one statement of it lasts long enough to cancel";
+            let why =
+                "it holds its locks until its transaction ends, and no one statement of it lasts long enough to cancel";
             ("busy_transaction", what, Remedy::Terminate(why))
         };
         match self.state.as_str() {
@@ -113,7 +116,9 @@ impl Backend {
                     "has been idle in transaction for {state}, waiting for a client that is gone or stuck: a cancel would do \
                      nothing, only ending its session releases its locks"
                 ),
-                Remedy::Terminate("its client left a transaction open that holds up everybody behind it; a cancel does nothing to it"),
+                Remedy::Terminate(
+                    "its client left a transaction open that holds up everybody behind it; a cancel does nothing to it",
+                ),
             ),
             "idle in transaction" | "idle in transaction (aborted)" if lasts => busy(),
             "active" | "fastpath function call" if !lasts => short(),
@@ -136,8 +141,13 @@ impl Backend {
             ),
             "active" | "fastpath function call" => (
                 "long_query",
-                format!("has been running one statement for {state}{}: a cancel ends it and rolls its transaction back", self.waits()),
-                Remedy::Cancel("its statement holds up everybody behind it; cancelled, it rolls back and releases its locks"),
+                format!(
+                    "has been running one statement for {state}{}: a cancel ends it and rolls its transaction back",
+                    self.waits()
+                ),
+                Remedy::Cancel(
+                    "its statement holds up everybody behind it; cancelled, it rolls back and releases its locks",
+                ),
             ),
             "idle" => (
                 "advisory_lock",
@@ -213,8 +223,10 @@ pub(super) fn prepared(rows: &Rows, pile: &Pileup) -> Result<Conclusion, Failure
     }
     let oldest = ages.iter().copied().max().unwrap_or_default();
     if ages.is_empty() || !pile.lasts(oldest) {
-        let what =
-            format!("a prepared transaction holds a lock that others have waited for only a moment; {}", pile.in_words());
+        let what = format!(
+            "a prepared transaction holds a lock that others have waited for only a moment; {}",
+            pile.in_words()
+        );
         return Ok(Conclusion::new("short_wait", Severity::Notice, what));
     }
     let which = match ages.len() {
