@@ -68,7 +68,7 @@ pub(crate) static SLOW_QUERIES: Action = Action::read("slow_queries")
     )
     .params(&[LIMIT, Param::integer("min_calls", 1, 100_000).default(10).describe("Only statements that were called so often")])
     .statements(&[&SEES_OTHERS, &SLOW_READ])
-    .privileges(&["pg_monitor", "the extension pg_stat_statements"])
+    .privileges(&["pg_monitor", "extension pg_stat_statements"])
     .examples(&[
         ("which queries are slow in general?", "{}"),
         ("which rare report takes forever?", r#"{"limit": 5, "min_calls": 1}"#),
