@@ -94,7 +94,12 @@ impl Target {
                 vacuums,
                 rebuilds,
                 sql: others.iter().map(|statement| plain(statement)).collect(),
-                note: if by_superuser { SUPERUSERS_TABLES.to_owned() } else { String::new() },
+                note: match (by_superuser, major < 17 && role.is_none() && !others.is_empty()) {
+                    (true, true) => format!("{SUPERUSERS_TABLES}; {OWNER_HERE}"),
+                    (true, false) => SUPERUSERS_TABLES.to_owned(),
+                    (false, true) => OWNER_HERE.to_owned(),
+                    (false, false) => String::new(),
+                },
             })
         })
         .await
@@ -181,6 +186,10 @@ impl Target {
 const SUPERUSERS_TABLES: &str = "some tables belong to a superuser: membership in that role is nothing to give away, so \
     change their owner if they are to be maintained from here";
 
+/// What ownership means for the role that agents' reads run as.
+const OWNER_HERE: &str =
+    "ownership opens the tables to this role; better give the target a maintenance credential and grant it to that";
+
 fn extension_note(name: &str, rows: &[Row]) -> Result<String, QueryError> {
     let Some(row) = rows.first() else { return Ok(String::new()) };
     let (available, created, loaded): (bool, bool, bool) = (cell(row, 2)?, cell(row, 3)?, cell(row, 4)?);
@@ -208,9 +217,7 @@ fn maintain_note(rows: &[Row], credential: bool, major: u32) -> Result<String, Q
             "the table belongs to a superuser, whose role is nothing to give away: change its owner".to_owned()
         }
         (false, false, true) => String::new(),
-        (false, false, false) => {
-            "this makes the role an owner; better give the target a maintenance credential that is one".to_owned()
-        }
+        (false, false, false) => OWNER_HERE.to_owned(),
     })
 }
 

@@ -28,7 +28,7 @@ pub(super) async fn examine(report: &mut Report, target: &Target, catalog: &Cata
             return report.says(Level::Failed, &about, text, "check that the target is up, and run this again");
         }
     };
-    let groups = by_reason(&abilities.actions);
+    let groups = by_reason(&abilities.actions, &facts.role_name);
     let runs = abilities.actions.iter().filter(|ability| ability.hindrances.is_empty()).count();
     let can = match abilities.actions.len() {
         all if all == runs => format!("all {all} actions can run"),
@@ -40,7 +40,7 @@ pub(super) async fn examine(report: &mut Report, target: &Target, catalog: &Cata
         let runs = ability.hindrances.is_empty();
         let lacks = ability.hindrances.iter().any(|h| matches!(h, Hindrance::Lacks(_)));
         let level = if lacks { Level::Warning } else { Level::Ok };
-        let text = if runs { "can run".to_owned() } else { reasons(ability).join("; ") };
+        let text = if runs { "can run".to_owned() } else { reasons(ability, &facts.role_name) };
         let detail = json!({ "action": ability.action, "runs": runs, "hindrances": ability.hindrances });
         report.only_json(level, &about, &text, detail);
     }
@@ -48,7 +48,7 @@ pub(super) async fn examine(report: &mut Report, target: &Target, catalog: &Cata
         "database": facts.database, "on_primary": facts.server.in_recovery, "sql": sql, "notes": notes });
     report.details(level, &about, can, "", detail);
     for (reason, names) in &groups {
-        report.more(2, &format!("{}: {reason}", listed(names)));
+        report.more(2, &format!("{reason}: {}", listed(names)));
     }
     if let Some(maintainable) = &abilities.maintainable {
         report.more(2, &maintains(maintainable));
@@ -60,7 +60,7 @@ pub(super) async fn examine(report: &mut Report, target: &Target, catalog: &Cata
     let database = shown(&facts.database, 63);
     report.more(0, &format!("to let the rest run, an administrator runs in database {database}{place}:"));
     for note in &notes {
-        report.verbatim(&format!("-- {note}"));
+        report.comment(note);
     }
     for statement in &sql {
         report.verbatim(statement);
@@ -68,10 +68,10 @@ pub(super) async fn examine(report: &mut Report, target: &Target, catalog: &Cata
 }
 
 /// Actions that can't run, those with the same reasons together, in the order of the catalog.
-fn by_reason(actions: &[Ability]) -> Vec<(String, Vec<&str>)> {
+fn by_reason<'a>(actions: &'a [Ability], role: &str) -> Vec<(String, Vec<&'a str>)> {
     let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
     for ability in actions.iter().filter(|ability| !ability.hindrances.is_empty()) {
-        let reason = reasons(ability).join("; ");
+        let reason = reasons(ability, role);
         match groups.iter_mut().find(|(of, _)| *of == reason) {
             Some((_, names)) => names.push(&ability.action),
             None => groups.push((reason, vec![&ability.action])),
@@ -80,13 +80,14 @@ fn by_reason(actions: &[Ability]) -> Vec<(String, Vec<&str>)> {
     groups
 }
 
-/// Why an action can't run, in words.
-fn reasons(ability: &Ability) -> Vec<String> {
+/// Why an action can't run, in words. The role is named only where it is not the one that the target is known by.
+fn reasons(ability: &Ability, known: &str) -> String {
     let lacking: Vec<String> = ability
         .hindrances
         .iter()
         .filter_map(|hindrance| match hindrance {
-            Hindrance::Lacks(lack) => Some(format!("{} (role {})", lack.privilege, lack.role)),
+            Hindrance::Lacks(lack) if lack.role.trim_matches('"') == known => Some(lack.privilege.to_string()),
+            Hindrance::Lacks(lack) => Some(format!("{} for {}", lack.privilege, lack.role)),
             _ => None,
         })
         .collect();
@@ -96,7 +97,7 @@ fn reasons(ability: &Ability) -> Vec<String> {
         Hindrance::Version { message } => Some(message.clone()),
         Hindrance::Standby => Some("runs on a primary only".to_owned()),
     });
-    lacks.into_iter().chain(others).collect()
+    lacks.into_iter().chain(others).collect::<Vec<_>>().join("; ")
 }
 
 /// `postgres.a, postgres.b and 12 more`

@@ -95,6 +95,15 @@ impl Report {
         }
     }
 
+    /// A comment among lines that are to be pasted; for people only.
+    pub(super) fn comment(&self, text: &str) {
+        if !self.json {
+            for line in broken(text, WIDTH - INDENT - 7) {
+                say(&format!("{:width$}-- {}", "", line.trim_start(), width = INDENT + 4));
+            }
+        }
+    }
+
     pub(super) fn ok(&mut self, about: &str, text: impl AsRef<str>) {
         self.says(Level::Ok, about, text, "");
     }
