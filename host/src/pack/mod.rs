@@ -8,4 +8,6 @@ pub mod cache;
 pub mod catalog;
 pub mod manifest;
 pub mod prove;
+pub mod reference;
 pub mod sandbox;
+pub mod wording;

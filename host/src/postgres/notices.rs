@@ -25,8 +25,10 @@ pub(super) struct Taken {
 
 impl Notices {
     pub(super) fn push(&self, notice: &DbError) {
-        let text = error::clean(notice.code(), notice.message());
-        self.keep(matches!(notice.parsed_severity(), Some(Severity::Warning)), text);
+        // A function's own warning says nothing about whether the server did its work.
+        let is_warning =
+            matches!(notice.parsed_severity(), Some(Severity::Warning)) && !error::raised_by_a_function(notice);
+        self.keep(is_warning, error::clean(notice));
     }
 
     fn keep(&self, is_warning: bool, text: String) {
