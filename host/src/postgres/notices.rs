@@ -30,9 +30,11 @@ pub(super) struct Taken {
 
 impl Notices {
     pub(super) fn push(&self, notice: &DbError) {
-        let text = error::clean(notice.code(), notice.message());
-        let goes_on = notice.routine().is_some_and(|routine| GOES_ON.contains(&routine));
-        self.keep(matches!(notice.parsed_severity(), Some(Severity::Warning)) && !goes_on, text);
+        // A function's own warning says nothing about whether the server did its work.
+        let goes_on =
+            error::raised_by_a_function(notice) || notice.routine().is_some_and(|routine| GOES_ON.contains(&routine));
+        let is_warning = matches!(notice.parsed_severity(), Some(Severity::Warning)) && !goes_on;
+        self.keep(is_warning, error::clean(notice));
     }
 
     fn keep(&self, is_warning: bool, text: String) {
