@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod server;
+
 use lockgate_pack::{DatabaseError, Failure, QueryError, Value, testing::Script};
 use lockgate_pack_shared::{chains::CHAINS_READ, monitor::SEES_OTHERS};
 
@@ -344,6 +346,11 @@ fn every_read_refuses_to_answer_blindly() {
         "longest_running_queries",
         "idle_in_transaction",
         "wait_events",
+        "ssl_connections",
+        "backend_holding_xmin",
+        "replication_slots",
+        "wal_status",
+        "pg_stat_statements_top",
         "lock_blocking_chains",
         "locks",
         "replication_lag",
