@@ -1,0 +1,3 @@
+//! The stock packs' catalogue.
+
+mod shapes;
