@@ -7,6 +7,7 @@ pub mod build;
 pub mod cache;
 pub mod catalog;
 pub mod manifest;
+mod privileges;
 pub mod prove;
 pub mod reference;
 pub mod sandbox;

@@ -11,7 +11,7 @@ use lockgate_pack_shared::{
 use crate::common::listed;
 
 /// One row: how the server is set up for what is looked at here.
-static SETUP: Statement = Statement::read("transaction_setup")
+pub(crate) static SETUP: Statement = Statement::read("transaction_setup")
     .columns(&[
         Column::boolean("in_recovery"),
         Column::boolean("feedback"),
@@ -88,7 +88,7 @@ fn holder(rows: &Rows) -> Result<String, Failure> {
     })
 }
 
-static PREPARED_READ: Statement = Statement::read("prepared_transactions")
+pub(crate) static PREPARED_READ: Statement = Statement::read("prepared_transactions")
     .columns(&[
         Column::text("gid"),
         Column::text("database"),
