@@ -1,7 +1,7 @@
 //! A primary and its standby with secrets wherever a client, an application or an operator may leave one, and a host that
 //! looks at them with both stock packs.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc};
 
 use lockgate::{
     gate::Gate,
@@ -9,15 +9,12 @@ use lockgate::{
 };
 use lockgate_tests::{
     AGENT,
-    site::{BuiltPack, Site},
+    servers::fetched,
+    session::{APP, PATIENCE, Session},
+    site::{Site, diagnose_pack},
 };
-use tokio::task::JoinHandle;
-use tokio_postgres::{Client, NoTls};
 
 use super::planted::{CANARY, NUMBER, application_names, queries, transaction_ids};
-
-/// How long anything that must happen may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Stage {
     pub primary: Cluster,
@@ -26,42 +23,21 @@ pub struct Stage {
     pub gate: Arc<Gate>,
 }
 
-/// A session whose last query, or whose name, holds a secret.
-pub struct Session {
-    pub client: Client,
-    pub pid: i64,
-}
-
-impl Session {
-    pub async fn of(cluster: &Cluster, application: &str) -> Self {
-        let mut config = cluster.superuser();
-        config.user("app").dbname("shop").application_name(application);
-        let (client, connection) = config.connect(NoTls).await.expect("a session");
-        tokio::spawn(connection);
-        let pid = client.query_one("SELECT pg_backend_pid()", &[]).await.expect("a pid").get::<_, i32>(0);
-        Self { client, pid: i64::from(pid) }
-    }
-
-    /// Starts SQL that does not end by itself, and returns when the server runs it.
-    pub async fn start(self, cluster: &Cluster, sql: String) -> (i64, JoinHandle<()>) {
-        let pid = self.pid;
-        let task = tokio::spawn(async move {
-            let _ = self.client.simple_query(&sql).await;
-        });
-        let runs = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND state = 'active'");
-        cluster.wait_for(&runs, "1", PATIENCE).await.expect("it runs");
-        (pid, task)
-    }
+/// A session of the application's.
+pub async fn app(cluster: &Cluster, application: &str) -> Session {
+    Session::of(cluster, APP, "shop", application).await
 }
 
 impl Stage {
-    pub async fn build(major: Option<u32>) -> Self {
+    pub async fn build(major: u32) -> Self {
         let options = Options {
-            major,
+            major: Some(major),
+            servers: vec![fetched()],
             stat_statements: true,
             conf: vec![
                 "max_prepared_transactions = 10".to_owned(),
-                format!("archive_command = 'curl -u backup:{CANARY} https://example.com/%f'"),
+                "archive_mode = on".to_owned(),
+                format!("archive_command = 'true -u backup:{CANARY} %f'"),
                 format!("ssl_passphrase_command = 'echo {CANARY}'"),
                 "track_functions = all".to_owned(),
             ],
@@ -94,7 +70,7 @@ impl Stage {
         keeper.maintenance = Some(toml::from_str("user = \"app\"").expect("settings"));
         let targets = [primary.target("primary", AGENT, "shop"), standby.target("standby", AGENT, "shop"), keeper];
         let site = Site::with_stock_pack(&targets, "").await;
-        site.add(&BuiltPack::build("packs/diagnose").await);
+        site.add(diagnose_pack().await);
         let gate = site.gate().await;
         Self { primary, standby, site, gate }
     }
@@ -104,18 +80,18 @@ impl Stage {
         let mut sessions = Vec::new();
         for cluster in [&self.primary, &self.standby] {
             for query in queries() {
-                let session = Session::of(cluster, "canary").await;
+                let session = app(cluster, "canary").await;
                 let _ = session.client.simple_query(&query).await;
                 sessions.push(session);
             }
             for name in application_names() {
-                let session = Session::of(cluster, &name).await;
+                let session = app(cluster, &name).await;
                 session.client.batch_execute("BEGIN; SELECT count(*) FROM sales.orders").await.expect("a transaction");
                 sessions.push(session);
             }
         }
         // Bound, not written: the value is in no text of the server's, and must not come from elsewhere.
-        let session = Session::of(&self.primary, "canary").await;
+        let session = app(&self.primary, "canary").await;
         let bound = "SELECT count(*) FROM sales.orders WHERE note = $1";
         session.client.query_one(bound, &[&CANARY]).await.expect("a prepared statement is run");
         sessions.push(session);
@@ -125,7 +101,7 @@ impl Stage {
     /// Two-phase transactions that nobody ends.
     pub async fn prepared_transactions(&self) {
         for (index, gid) in transaction_ids().into_iter().enumerate() {
-            let session = Session::of(&self.primary, "two-phase").await;
+            let session = app(&self.primary, "two-phase").await;
             let sql = format!(
                 "BEGIN; INSERT INTO sales.orders (id, note) VALUES ({}, '{CANARY}'); PREPARE TRANSACTION '{}'",
                 100_000 + index,
