@@ -15,8 +15,10 @@ mod maintenance;
 mod queries;
 mod replication;
 mod schemas;
+mod sequences;
 mod sessions;
 mod signals;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod vacuum;
@@ -38,11 +40,22 @@ pub static PACK: Pack = Pack::new("postgres", env!("CARGO_PKG_VERSION"))
         &activity::WAIT_EVENTS,
         &locks::LOCK_BLOCKING_CHAINS,
         &locks::LOCKS,
+        &tables::sizes::TABLE_SIZES,
+        &tables::full::LARGEST_TABLES_FULL,
         &indexes::sizes::INDEX_SIZES,
         &indexes::unused::UNUSED_INDEXES,
         &indexes::duplicate::DUPLICATE_INDEXES,
         &indexes::invalid::INVALID_INDEXES,
+        &tables::scans::SEQ_SCAN_OFFENDERS,
+        &tables::updates::HOT_UPDATE_RATIO,
+        &tables::io::TABLE_IO,
+        &sequences::SEQUENCE_EXHAUSTION,
         &vacuum::status::VACUUM_STATUS,
+        &vacuum::dead::DEAD_TUPLES_TOP,
+        &vacuum::last::LAST_VACUUM_PER_TABLE,
+        &vacuum::progress::PROGRESS_VACUUM,
+        &indexes::progress::PROGRESS_CREATE_INDEX,
+        &vacuum::workers::AUTOVACUUM_WORKERS,
         &vacuum::wraparound::XID_WRAPAROUND_PROXIMITY,
         &replication::IS_IN_RECOVERY,
         &replication::REPLICATION_LAG,
