@@ -262,20 +262,18 @@ fn tables(outcome: &Outcome, acted: bool) -> Json {
     let mut room = EFFECT_BYTES;
     let tables = outcome.tables.iter().map(|table| {
         let (title, rows) = (&table.title, &table.rows.rows);
-        let mut shown = json!({ "title": title, "rows": rows.len() });
-        if acted {
-            let columns = table.rows.columns.iter().map(|column| column.name.as_str());
-            shown["columns"] = columns.collect();
-            let mut effect = Vec::new();
-            for row in rows {
-                let row: Json = row.iter().map(Value::to_json).collect();
-                let Some(left) = room.checked_sub(row.to_string().len()) else { break };
-                room = left;
-                effect.push(row);
-            }
-            shown["effect"] = Json::Array(effect);
+        if !acted {
+            return json!({ "title": title, "rows": rows.len() });
         }
-        shown
+        let columns: Json = table.rows.columns.iter().map(|column| column.name.as_str()).collect();
+        let mut effect = Vec::new();
+        for row in rows {
+            let row: Json = row.iter().map(Value::to_json).collect();
+            let Some(left) = room.checked_sub(row.to_string().len()) else { break };
+            room = left;
+            effect.push(row);
+        }
+        json!({ "title": title, "rows": rows.len(), "columns": columns, "effect": effect })
     });
     tables.collect()
 }

@@ -8,7 +8,10 @@
 //! numbers and words of this pack only; whatever came from the database stands in tables.
 
 mod activity;
+mod checkpoints;
 mod common;
+mod databases;
+mod hba;
 mod indexes;
 mod locks;
 mod maintenance;
@@ -17,11 +20,16 @@ mod replication;
 mod schemas;
 mod sequences;
 mod sessions;
+mod settings;
 mod signals;
 mod tables;
+mod slots;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod transactions;
 mod vacuum;
+mod wal;
 
 use lockgate_pack::Pack;
 
@@ -38,10 +46,19 @@ pub static PACK: Pack = Pack::new("postgres", env!("CARGO_PKG_VERSION"))
         &activity::LONGEST_RUNNING_QUERIES,
         &activity::IDLE_IN_TRANSACTION,
         &activity::WAIT_EVENTS,
+        &tls::SSL_CONNECTIONS,
+        &transactions::BACKEND_HOLDING_XMIN,
+        &transactions::PREPARED_TRANSACTIONS,
         &locks::LOCK_BLOCKING_CHAINS,
         &locks::LOCKS,
         &tables::sizes::TABLE_SIZES,
         &tables::full::LARGEST_TABLES_FULL,
+        &settings::SETTINGS_NON_DEFAULT,
+        &hba::PG_HBA_RULES,
+        &databases::EXTENSIONS_INSTALLED,
+        &databases::DATABASE_STATS,
+        &databases::DB_SIZES,
+        &checkpoints::BGWRITER_STATS,
         &indexes::sizes::INDEX_SIZES,
         &indexes::unused::UNUSED_INDEXES,
         &indexes::duplicate::DUPLICATE_INDEXES,
@@ -59,7 +76,11 @@ pub static PACK: Pack = Pack::new("postgres", env!("CARGO_PKG_VERSION"))
         &vacuum::wraparound::XID_WRAPAROUND_PROXIMITY,
         &replication::IS_IN_RECOVERY,
         &replication::REPLICATION_LAG,
+        &slots::REPLICATION_SLOTS,
+        &wal::WAL_STATUS,
+        &wal::WAL_ARCHIVE_STATUS,
         &queries::SLOW_QUERIES,
+        &queries::PG_STAT_STATEMENTS_TOP,
         &signals::cancel::CANCEL_QUERY,
         &signals::terminate::TERMINATE_BACKEND,
         &signals::kill_idle::KILL_IDLE,

@@ -6,7 +6,8 @@ use lockgate_pack_shared::{
     words::{counted, size},
 };
 
-static RECOVERY_READ: Statement = Statement::read("is_in_recovery")
+/// Also asked by actions whose numbers mean something else on a standby.
+pub(crate) static RECOVERY_READ: Statement = Statement::read("is_in_recovery")
     .columns(&[Column::boolean("in_recovery")])
     .variants(&[Variant::all("SELECT pg_catalog.pg_is_in_recovery() AS in_recovery")])
     .max_rows(1);
@@ -26,6 +27,13 @@ pub(crate) static IS_IN_RECOVERY: Action = Action::read("is_in_recovery")
         };
         Ok(Outcome::new(summary).table("Role", rows))
     });
+
+/// Whether the target is a standby.
+pub(crate) fn in_recovery(call: &Call<'_>) -> Result<bool, Failure> {
+    let rows = call.execute(&RECOVERY_READ)?;
+    let standby = rows.first().map(|row| row.boolean("in_recovery")).transpose()?.flatten();
+    standby.ok_or_else(|| Failure::internal("the recovery statement gave no answer"))
+}
 
 /// The standbys that receive from here, with their distance from this position in the WAL.
 macro_rules! downstream {

@@ -5,6 +5,8 @@ pub mod autovacuum;
 pub mod chains;
 pub mod indexes;
 pub mod monitor;
+pub mod slots;
 mod sql;
 pub mod words;
 pub mod wraparound;
+pub mod xmin_holders;

@@ -1,7 +1,10 @@
 //! `kill_idle` ends what was listed for approval and still is as it was: not what became idle long enough since, not what
 //! went back to work, not a superuser's. Waits until transactions that were left open at the start are old enough.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use lockgate_tests::site::{ended, held};
 use serde_json::json;
@@ -48,6 +51,11 @@ fn kill_idle_ends_nothing_that_nobody_saw_and_spares_what_went_back_to_work() {
         for session in &listed {
             gone(session.pid).await;
         }
+        let lines = world.site.run(&outcome.run);
+        let effect = &lines.last().unwrap()["tables"][0]["effect"];
+        let done: BTreeSet<_> = effect.as_array().unwrap().iter().map(ToString::to_string).collect();
+        let wanted = listed.iter().map(|session| format!("[{},true]", session.pid)).collect();
+        assert_eq!(done, wanted, "the record says which: {lines:?}");
         assert!(late.lives().await, "what nobody approved is left alone");
         assert!(finished.lives().await && busy.runs(), "what went back to work is spared");
         assert!(world.stale.superuser.lives().await && world.stale.holder.lives().await);
