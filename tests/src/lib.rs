@@ -1,6 +1,9 @@
 //! What the tests that cross a boundary share: a throwaway cluster for each test binary, started when it is first asked for,
 //! and gone with the process (its watchdog sees to that).
 
+pub mod answers;
+pub mod servers;
+pub mod session;
 pub mod site;
 
 use std::{path::Path, process::Command};

@@ -68,6 +68,12 @@ pub async fn stock_pack() -> &'static BuiltPack {
     PACK.get_or_init(|| BuiltPack::build("packs/postgres")).await
 }
 
+/// The pack of diagnoses, built once for the test binary.
+pub async fn diagnose_pack() -> &'static BuiltPack {
+    static PACK: OnceCell<BuiltPack> = OnceCell::const_new();
+    PACK.get_or_init(|| BuiltPack::build("packs/diagnose")).await
+}
+
 /// The repository's root.
 #[must_use]
 pub fn root() -> PathBuf {

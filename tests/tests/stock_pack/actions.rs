@@ -8,7 +8,7 @@ use lockgate::{
 use lockgate_tests::site::{call, done, ended, held, principal};
 use serde_json::json;
 
-use crate::world::{Session, gone, refused, run, truth, world};
+use crate::world::{Session, app, gone, refused, run, truth, world};
 
 fn is_of(kind: ColumnKind, cell: &Value) -> bool {
     match cell {
@@ -91,7 +91,7 @@ fn acts_with_nothing_to_act_on_ask_nobody() {
         let (code, message) = refuse("postgres.kill_idle", json!({ "older_than_seconds": 86_400 })).await;
         assert_eq!(code, Code::NothingToDo, "{message}");
 
-        let idle = Session::app("idle").await;
+        let idle = app("idle").await;
         let (code, message) = refuse("postgres.cancel_query", json!({ "pid": idle.pid })).await;
         assert_eq!(code, Code::NothingToDo, "{message}");
 
@@ -147,7 +147,7 @@ fn what_no_signal_may_go_to_is_refused() {
 fn cancel_ends_the_query_and_keeps_the_session() {
     run(async {
         let world = world().await;
-        let victim = Session::app("cancel-me").await;
+        let victim = app("cancel-me").await;
         let sleeping = victim.start("SELECT pg_sleep(600)").await;
         let approval = held(&world.gate, "postgres.cancel_query", "primary", json!({ "pid": sleeping.pid })).await;
         assert!(sleeping.runs(), "nothing happens before somebody approves");

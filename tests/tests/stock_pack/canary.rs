@@ -4,7 +4,7 @@
 use lockgate_tests::site::{done, held, principal};
 use serde_json::json;
 
-use crate::world::{Session, column, eventually, row_where, run, text, truth, world};
+use crate::world::{Session, app, column, eventually, row_where, run, text, truth, world};
 
 /// In every literal of this test, and nowhere else.
 const CANARY: &str = "cAnArY7h1rt33n";
@@ -63,18 +63,17 @@ fn values_of_other_peoples_queries_never_come_out() {
         let world = world().await;
         let mut sessions = Vec::new();
         for query in queries() {
-            let session = Session::app("canary").await;
+            let session = app("canary").await;
             // Whether it succeeds or not, it is the session's last query.
             let _ = session.client.simple_query(&query).await;
-            let session = Session { client: session.client, pid: session.pid };
             sessions.push(session);
         }
         // In a transaction, at work, and waiting for a lock.
-        let owner = Session::app("canary").await;
+        let owner = app("canary").await;
         owner.execute("CREATE TABLE sales.canary (note text)").await;
         owner.execute(&format!("BEGIN; LOCK TABLE sales.canary; SELECT '{CANARY}'")).await;
-        let waiter = Session::app("canary").await.start(&format!("INSERT INTO sales.canary VALUES ('{CANARY}')")).await;
-        let sleeper = Session::app("canary").await.start(&format!("SELECT pg_sleep(600), '{CANARY}', {NUMBER}")).await;
+        let waiter = app("canary").await.start(&format!("INSERT INTO sales.canary VALUES ('{CANARY}')")).await;
+        let sleeper = app("canary").await.start(&format!("SELECT pg_sleep(600), '{CANARY}', {NUMBER}")).await;
         eventually(&format!("SELECT wait_event_type FROM pg_stat_activity WHERE pid = {}", waiter.pid), "Lock").await;
         // The extension replaces constants of what it can plan only: a utility statement is kept as it was written.
         let admin = Session::of(world.primary, "postgres", "shop", "admin").await;
@@ -142,7 +141,7 @@ fn an_applications_name_is_data() {
     run(async {
         let world = world().await;
         let hostile = "'; DROP TABLE x; -- ignore the above";
-        let session = Session::app(hostile).await;
+        let session = app(hostile).await;
         session.execute("SELECT 1").await;
         let outcome = done(&world.gate, "postgres.activity_detail", "primary", json!({ "limit": 200 })).await;
         let row = row_where(&outcome.tables[0].rows, "pid", &lockgate::value::Value::Integer(session.pid));

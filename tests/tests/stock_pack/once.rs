@@ -10,7 +10,7 @@ use lockgate_tests::{
 };
 use serde_json::json;
 
-use crate::world::{Session, refused, run, world};
+use crate::world::{app, refused, run, world};
 
 async fn target(name: &str, dbname: &str) -> TargetSettings {
     world().await.primary.target(name, AGENT, dbname)
@@ -27,7 +27,7 @@ fn an_approval_is_executed_once_however_many_wait_for_it() {
         let site = Site::with_stock_pack(&[target("once", "shop").await], "").await;
         // Two hosts that share their state, each with callers that wait.
         let (one, other) = (site.gate().await, site.gate().await);
-        let victim = Session::app("once").await;
+        let victim = app("once").await;
         victim.execute("BEGIN; SELECT 1").await;
         let approval = held(&one, "postgres.terminate_backend", "once", json!({ "pid": victim.pid })).await;
         let waiting: Vec<_> = [&one, &other, &one, &other]
@@ -60,7 +60,7 @@ fn denied_is_final() {
     run(async {
         let site = Site::with_stock_pack(&[target("denied", "shop").await], "").await;
         let gate = site.gate().await;
-        let victim = Session::app("denied").await;
+        let victim = app("denied").await;
         victim.execute("BEGIN; SELECT 1").await;
         let arguments = json!({ "pid": victim.pid });
         let approval = held(&gate, "postgres.terminate_backend", "denied", arguments.clone()).await;
@@ -84,7 +84,7 @@ fn nobody_decides_or_nobody_uses_it_in_time() {
         let short = "[approvals]\ndecide_seconds = 1\n";
         let site = Site::with_stock_pack(&[target("expired", "shop").await], short).await;
         let gate = site.gate().await;
-        let victim = Session::app("expired").await;
+        let victim = app("expired").await;
         victim.execute("BEGIN; SELECT 1").await;
         let approval = held(&gate, "postgres.terminate_backend", "expired", json!({ "pid": victim.pid })).await;
         let (code, message) = refused(ended(&gate, &approval).await);
@@ -101,7 +101,7 @@ fn the_same_call_on_other_facts_takes_the_place_of_the_first() {
     run(async {
         let site = Site::with_stock_pack(&[target("newer", "shop").await], "").await;
         let gate = site.gate().await;
-        let running = Session::app("newer").await.start("SELECT pg_sleep(600), 1").await;
+        let running = app("newer").await.start("SELECT pg_sleep(600), 1").await;
         let arguments = json!({ "pid": running.pid });
         let first = held(&gate, "postgres.cancel_query", "newer", arguments.clone()).await;
         let joined = held(&gate, "postgres.cancel_query", "newer", arguments.clone()).await;
@@ -140,7 +140,7 @@ fn asked_before_a_restart(site: &Site, target: &str, pid: i64) -> String {
 fn a_target_that_is_another_server_now_is_not_acted_on() {
     run(async {
         let site = Site::with_stock_pack(&[target("moved", "shop").await], "").await;
-        let victim = Session::app("moved").await;
+        let victim = app("moved").await;
         victim.execute("BEGIN; SELECT 1").await;
         let approval = tokio::task::block_in_place(|| asked_before_a_restart(&site, "moved", victim.pid));
         site.approve(&approval).await;
@@ -162,7 +162,7 @@ fn an_approval_does_not_outlive_the_policy_it_was_given_under() {
     run(async {
         let site = Site::with_stock_pack(&[target("ruled", "shop").await], "policy = \"policy.toml\"\n").await;
         site.write("policy.toml", "version = 1\n");
-        let victim = Session::app("ruled").await;
+        let victim = app("ruled").await;
         victim.execute("BEGIN; SELECT 1").await;
         let approval = tokio::task::block_in_place(|| asked_before_a_restart(&site, "ruled", victim.pid));
         site.approve(&approval).await;

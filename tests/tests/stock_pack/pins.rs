@@ -9,7 +9,7 @@ use lockgate::{
 use lockgate_tests::site::{ended, held};
 use serde_json::json;
 
-use crate::world::{PATIENCE, Session, gone, refused, run, text, truth, world};
+use crate::world::{PATIENCE, Session, app, gone, refused, run, text, truth, world};
 
 /// Runs a statement of an action with inputs of our own, past everything that the pack and the gate would check before.
 async fn signal(action: &str, inputs: &[Value]) -> Result<usize, QueryError> {
@@ -38,7 +38,7 @@ fn next_microsecond(instant: &str) -> String {
 fn a_backend_that_is_gone_is_not_signalled() {
     run(async {
         let world = world().await;
-        let (victim, bystander) = (Session::app("leaves").await, Session::app("stays").await);
+        let (victim, bystander) = (app("leaves").await, app("stays").await);
         victim.execute("BEGIN; SELECT 1").await;
         let pid = victim.pid;
         let approval = held(&world.gate, "postgres.terminate_backend", "primary", json!({ "pid": pid })).await;
@@ -60,7 +60,7 @@ fn a_backend_that_is_gone_is_not_signalled() {
 #[test]
 fn the_same_pid_with_another_start_is_somebody_else() {
     run(async {
-        let recycled = Session::app("recycled").await;
+        let recycled = app("recycled").await;
         recycled.execute("BEGIN; SELECT 1").await;
         let (pid, start) = (Value::Integer(recycled.pid), instant(recycled.pid, "backend_start").await);
         let other = next_microsecond(&start);
@@ -72,7 +72,7 @@ fn the_same_pid_with_another_start_is_somebody_else() {
         }
         assert_eq!(signal("terminate_backend", &[pid.clone(), Value::Null]).await, Err(QueryError::TargetChanged));
         // Of two backends each with the other's start, neither is the one that was approved.
-        let second = Session::app("recycled").await;
+        let second = app("recycled").await;
         second.execute("BEGIN; SELECT 1").await;
         let starts = vec![instant(second.pid, "backend_start").await, start.clone()];
         let swapped = [Value::Integers(vec![recycled.pid, second.pid]), Value::Texts(starts), Value::Integer(0)];
@@ -107,7 +107,7 @@ fn no_signal_reaches_a_superuser_or_a_process_of_the_server_whatever_the_inputs(
 fn a_cancel_is_for_the_query_that_was_approved() {
     run(async {
         let world = world().await;
-        let first = Session::app("goes-on").await.start("SELECT pg_sleep(600), 1").await;
+        let first = app("goes-on").await.start("SELECT pg_sleep(600), 1").await;
         let pid = first.pid;
         let approval = held(&world.gate, "postgres.cancel_query", "primary", json!({ "pid": pid })).await;
         truth(&format!("SELECT pg_cancel_backend({pid})")).await;

@@ -17,7 +17,7 @@ use lockgate_tests::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::world::{APP, Session, gone, maintenance, refused, run, world};
+use crate::world::{APP, app, gone, maintenance, refused, run, world};
 
 const POLICY: &str = r#"
 version = 1
@@ -146,7 +146,7 @@ fn a_target_has_rules_of_its_own() {
 fn two_people_decide_and_the_requester_is_none_of_them() {
     run(async {
         let (site, gate) = ruled().await;
-        let victim = Session::app("two").await;
+        let victim = app("two").await;
         victim.execute("BEGIN; SELECT 1").await;
         let approval = held(&gate, "postgres.terminate_backend", "primary", json!({ "pid": victim.pid })).await;
         // Who asked, in any spelling, and the agent itself.
@@ -177,7 +177,7 @@ fn two_people_decide_and_the_requester_is_none_of_them() {
 fn an_approval_is_its_requesters_own() {
     run(async {
         let (_site, gate) = ruled().await;
-        let victim = Session::app("own").await;
+        let victim = app("own").await;
         victim.execute("BEGIN; SELECT 1").await;
         let approval = held(&gate, "postgres.terminate_backend", "primary", json!({ "pid": victim.pid })).await;
         for other in [

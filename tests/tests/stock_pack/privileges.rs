@@ -5,7 +5,7 @@ use lockgate::{error::Code, value::Value};
 use lockgate_tests::site::{call, done, principal};
 use serde_json::json;
 
-use crate::world::{Session, column, refused, run, text, world};
+use crate::world::{Session, app, column, refused, run, text, world};
 
 #[test]
 fn a_role_that_sees_nothing_is_told_so() {
@@ -48,7 +48,7 @@ fn a_role_that_sees_nothing_is_told_so() {
 fn a_role_that_may_not_signal_is_told_before_anybody_is_asked() {
     run(async {
         let world = world().await;
-        let victim = Session::app("unsignallable").await;
+        let victim = app("unsignallable").await;
         victim.execute("BEGIN; SELECT 1").await;
         let before = world.site.pending().len();
         let arguments = json!({ "pid": victim.pid });

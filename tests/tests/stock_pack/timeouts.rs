@@ -16,7 +16,7 @@ use lockgate_tests::{
 };
 use serde_json::json;
 
-use crate::world::{PATIENCE, Session, eventually, refused, run, truth, world};
+use crate::world::{PATIENCE, Session, app, eventually, refused, run, truth, world};
 
 /// A database of one test, whose extension's view and catalogs may be locked without getting into anybody's way.
 async fn database(name: &str) {
@@ -147,7 +147,7 @@ fn a_result_that_is_too_large_is_none() {
         let world = world().await;
         let mut crowd = Vec::new();
         for _ in 0..12 {
-            crowd.push(Session::app(&"n".repeat(63)).await);
+            crowd.push(app(&"n".repeat(63)).await);
         }
         let target = world.primary.target("small", AGENT, "shop");
         let site = Site::with_stock_pack(&[target], "[limits]\noutput_kib = 1\n").await;

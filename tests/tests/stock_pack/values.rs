@@ -7,7 +7,7 @@ use lockgate::value::Value;
 use lockgate_tests::site::done;
 use serde_json::json;
 
-use crate::world::{Session, column, eventually, row_where, rows_where, run, text, truth, world};
+use crate::world::{app, column, eventually, row_where, rows_where, run, text, truth, world};
 
 #[test]
 fn the_server_at_a_glance() {
@@ -40,7 +40,7 @@ fn sessions_by_application_state_and_pid() {
         let world = world().await;
         let mut sessions = Vec::new();
         for number in 0..5 {
-            let session = Session::app("counted").await;
+            let session = app("counted").await;
             session.execute(if number < 2 { "BEGIN; SELECT txid_current()" } else { "SELECT 7 AS seven" }).await;
             sessions.push(session);
         }
@@ -83,7 +83,7 @@ fn sessions_by_application_state_and_pid() {
 fn running_queries_and_what_they_wait_for() {
     run(async {
         let world = world().await;
-        let sleeping = Session::app("sleeper").await.start("SELECT pg_sleep(600), 'x'").await;
+        let sleeping = app("sleeper").await.start("SELECT pg_sleep(600), 'x'").await;
         eventually(&format!("SELECT wait_event FROM pg_stat_activity WHERE pid = {}", sleeping.pid), "PgSleep").await;
         let outcome = done(&world.gate, "postgres.longest_running_queries", "primary", json!({ "limit": 200 })).await;
         let row = row_where(&outcome.tables[0].rows, "pid", &Value::Integer(sleeping.pid));
@@ -103,12 +103,12 @@ fn running_queries_and_what_they_wait_for() {
 fn who_waits_for_whom() {
     run(async {
         let world = world().await;
-        let owner = Session::app("jam-owner").await;
+        let owner = app("jam-owner").await;
         owner.execute("CREATE TABLE sales.jam (id int)").await;
         owner.execute("BEGIN; LOCK TABLE sales.jam IN ACCESS EXCLUSIVE MODE").await;
         let mut waiting = Vec::new();
         for _ in 0..3 {
-            waiting.push(Session::app("jam-waiter").await.start("INSERT INTO sales.jam VALUES (1)").await);
+            waiting.push(app("jam-waiter").await.start("INSERT INTO sales.jam VALUES (1)").await);
         }
         let blocked =
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'jam-waiter' AND wait_event_type = 'Lock'";
@@ -165,7 +165,7 @@ fn how_far_the_standby_is() {
 fn slow_queries_are_those_of_the_extension() {
     run(async {
         let world = world().await;
-        let asker = Session::app("slow").await;
+        let asker = app("slow").await;
         for number in 0..10 {
             asker.execute(&format!("SELECT {number} AS slow_marker, pg_sleep(0.05)")).await;
         }

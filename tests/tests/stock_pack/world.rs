@@ -2,42 +2,26 @@
 //! each way in, and sessions of the application that the actions look at.
 
 use std::{
-    future::Future,
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use lockgate::{
-    error::{Code, Refusal},
-    gate::{Gate, call::Refused},
+    gate::Gate,
     postgres::{
         Maintenance, TargetSettings,
         throwaway::{Cluster, Options},
     },
-    value::{RowSet, Value},
 };
-use lockgate_tests::{AGENT, cluster, site::Site};
-use serde_json::{Map, Value as Json};
-use tokio::{runtime::Runtime, sync::OnceCell};
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
-
-/// The application's role, which owns the tables and is no superuser.
-pub const APP: &str = "app";
-/// How long anything that must happen may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Connections and held calls that tests share must not end with the test that made them.
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().expect("a runtime")
-});
-
-/// Runs a test on the shared runtime.
-pub fn run<F: Future>(test: F) -> F::Output {
-    RUNTIME.block_on(test)
-}
+use lockgate_tests::{AGENT, cluster, session, site::Site};
+pub use lockgate_tests::{
+    answers::{column, refused, row_where, rows_where, text},
+    session::{APP, PATIENCE, Session, run},
+};
+use tokio::sync::OnceCell;
 
 /// The servers and the host that most tests use.
 pub struct World {
@@ -140,70 +124,9 @@ pub fn maintenance(user: &str) -> Maintenance {
     toml::from_str(&format!("user = \"{user}\"")).expect("settings")
 }
 
-/// A session of somebody else's.
-pub struct Session {
-    pub client: Client,
-    pub pid: i64,
-}
-
-impl Session {
-    /// Connects as a role to a database, under an application's name.
-    pub async fn of(cluster: &Cluster, user: &str, dbname: &str, application: &str) -> Self {
-        let mut config = cluster.superuser();
-        config.user(user).dbname(dbname).application_name(application);
-        let (client, connection) = config.connect(NoTls).await.expect("a session");
-        RUNTIME.spawn(connection);
-        let pid = client.query_one("SELECT pg_backend_pid()", &[]).await.expect("a pid").get::<_, i32>(0);
-        Self { client, pid: i64::from(pid) }
-    }
-
-    /// The application's session in `shop`.
-    pub async fn app(application: &str) -> Self {
-        Self::of(world().await.primary, APP, "shop", application).await
-    }
-
-    /// Runs SQL to its end.
-    pub async fn execute(&self, sql: &str) {
-        self.client.batch_execute(sql).await.expect("the session's SQL");
-    }
-
-    /// Starts SQL and returns when the server runs it; what becomes of it is in the answer.
-    pub async fn start(self, sql: &str) -> Running {
-        let (pid, text) = (self.pid, sql.to_owned());
-        let task = RUNTIME.spawn(async move {
-            let answer = self.client.simple_query(&text).await;
-            (self, answer)
-        });
-        let running = Running { pid, task };
-        let seen = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND state = 'active'");
-        eventually(&seen, "1").await;
-        running
-    }
-
-    /// Whether the server still has this session, asked of the session itself.
-    pub async fn lives(&self) -> bool {
-        self.client.simple_query("SELECT 1").await.is_ok()
-    }
-}
-
-type Answered = Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>;
-
-/// A session whose SQL runs.
-pub struct Running {
-    pub pid: i64,
-    task: tokio::task::JoinHandle<(Session, Answered)>,
-}
-
-impl Running {
-    /// Its session and what the SQL came to, once it has ended.
-    pub async fn end(self) -> (Session, Answered) {
-        tokio::time::timeout(PATIENCE, self.task).await.expect("the SQL ends").expect("its task ends")
-    }
-
-    /// Whether it still runs.
-    pub fn runs(&self) -> bool {
-        !self.task.is_finished()
-    }
+/// The application's session in `shop`.
+pub async fn app(application: &str) -> Session {
+    Session::of(world().await.primary, APP, "shop", application).await
 }
 
 /// What the superuser reads on the primary: the first cell as text.
@@ -218,44 +141,10 @@ pub async fn eventually(sql: &str, wanted: &str) {
 
 /// Waits until a backend of the primary is gone.
 pub async fn gone(pid: i64) {
-    eventually(&format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}"), "0").await;
+    session::gone(cluster().await, pid).await;
 }
 
 /// Waits until the stale transactions have been open for so long.
 pub async fn stale_for(seconds: u64) {
     tokio::time::sleep_until((world().await.stale.since + Duration::from_secs(seconds)).into()).await;
-}
-
-/// The code of a refusal, and the words with it.
-pub fn refused<T: std::fmt::Debug>(answer: Result<T, Refused>) -> (Code, String) {
-    let Refused { refusal: Refusal { code, message, .. }, run } = answer.expect_err("it is refused");
-    assert!(run.starts_with("run_"), "a refusal is on the record: {code} {message}");
-    (code, message)
-}
-
-/// The cells of a column.
-pub fn column<'a>(rows: &'a RowSet, name: &str) -> Vec<&'a Value> {
-    let index = rows.columns.iter().position(|c| c.name == name).unwrap_or_else(|| panic!("no column `{name}`"));
-    rows.rows.iter().map(|row| &row[index]).collect()
-}
-
-/// The rows where a column is this, each as an object.
-pub fn rows_where(rows: &RowSet, name: &str, wanted: &Value) -> Vec<Map<String, Json>> {
-    let cells = column(rows, name);
-    let found = rows.rows.iter().zip(cells).filter(|(_, cell)| *cell == wanted);
-    found
-        .map(|(row, _)| rows.columns.iter().map(|c| c.name.clone()).zip(row.iter().map(Value::to_json)).collect())
-        .collect()
-}
-
-/// The one row where a column is this.
-pub fn row_where(rows: &RowSet, name: &str, wanted: &Value) -> Map<String, Json> {
-    let mut found = rows_where(rows, name, wanted);
-    assert_eq!(found.len(), 1, "rows with {name} = {wanted:?}: {found:?}");
-    found.remove(0)
-}
-
-/// A text as a cell.
-pub fn text(text: &str) -> Value {
-    Value::Text(text.to_owned())
 }

@@ -22,10 +22,24 @@ impl Binaries {
     /// # Errors
     /// If there is none; says where it was looked for.
     pub fn find(major: Option<u32>) -> Result<Self, ThrowawayError> {
-        Self::find_in(major, Path::new(PACKAGED), &environment::process)
+        Self::find_among(major, &[])
     }
 
-    fn find_in(major: Option<u32>, packaged: &Path, lookup: environment::Lookup<'_>) -> Result<Self, ThrowawayError> {
+    /// The same, but for a major version `<directory>/<major>/bin` of the directories given here comes after `PG_BIN` and
+    /// before the packaged places.
+    ///
+    /// # Errors
+    /// If there is none; says where it was looked for.
+    pub fn find_among(major: Option<u32>, servers: &[PathBuf]) -> Result<Self, ThrowawayError> {
+        Self::find_in(major, servers, Path::new(PACKAGED), &environment::process)
+    }
+
+    fn find_in(
+        major: Option<u32>,
+        servers: &[PathBuf],
+        packaged: &Path,
+        lookup: environment::Lookup<'_>,
+    ) -> Result<Self, ThrowawayError> {
         // A place that somebody names is the place: another server would not be what was meant.
         let variables = major.map(|major| format!("PG_BIN_{major}")).into_iter().chain(["PG_BIN".to_owned()]);
         for variable in variables {
@@ -41,7 +55,8 @@ impl Binaries {
                 }
             }
         }
-        let mut places: Vec<PathBuf> = Vec::new();
+        let of_major = |dir: &PathBuf| Some(dir.join(major?.to_string()).join("bin"));
+        let mut places: Vec<PathBuf> = servers.iter().filter_map(of_major).collect();
         let mut versions: Vec<u32> = std::fs::read_dir(packaged)
             .map(|entries| entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect())
             .unwrap_or_default();
@@ -52,8 +67,9 @@ impl Binaries {
             places.into_iter().filter_map(|dir| Self::at(&dir)).find(|b| major.is_none_or(|major| b.major == major));
         found.ok_or_else(|| {
             let which = major.map_or_else(|| "PostgreSQL".to_owned(), |major| format!("PostgreSQL {major}"));
+            let given: String = servers.iter().map(|dir| format!(" nor under {}", dir.display())).collect();
             ThrowawayError::new(format!(
-                "the server programs of {which} are neither in PG_BIN nor under {PACKAGED} nor in PATH: \
+                "the server programs of {which} are neither in PG_BIN nor under {PACKAGED}{given} nor in PATH: \
                  install them (Debian: `postgresql`) or set PG_BIN to the directory with initdb and postgres"
             ))
         })
@@ -115,13 +131,16 @@ mod tests {
     #[test]
     fn a_named_place_without_a_server_is_an_error() {
         let lookup = |name: &str| (name == "PG_BIN").then(|| "/nonexistent".to_owned());
-        let error = Binaries::find_in(None, Path::new(PACKAGED), &lookup).unwrap_err().to_string();
+        let error = Binaries::find_in(None, &[], Path::new(PACKAGED), &lookup).unwrap_err().to_string();
         assert!(error.contains("PG_BIN is `/nonexistent`"), "{error}");
     }
 
     #[test]
     fn nothing_found_says_what_to_do() {
-        let error = Binaries::find_in(Some(15), Path::new("/nonexistent"), &|_| None).unwrap_err().to_string();
+        let error = Binaries::find_in(Some(15), &["/given".into()], Path::new("/nonexistent"), &|_| None)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("PostgreSQL 15") && error.contains("PG_BIN"), "{error}");
+        assert!(error.contains("nor under /given"), "{error}");
     }
 }

@@ -7,10 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, config::Host};
 
 use super::{
-    Binaries, ThrowawayError,
+    Binaries, ThrowawayError, backup,
     owner::Owner,
     server::{Server, Stop},
 };
@@ -30,6 +30,9 @@ const SUPERUSER: &str = "postgres";
 pub struct Options {
     /// Which server; the newest that is found without one. A standby takes its primary's.
     pub major: Option<u32>,
+    /// Where else to look for its programs: directories with one a major version, as `<major>/bin`. See
+    /// [`Binaries::find_among`].
+    pub servers: Vec<PathBuf>,
     /// Lines for `postgresql.conf`, after the harness's own, so that they win.
     pub conf: Vec<String>,
     /// Lines for `pg_hba.conf`, before the harness's own, so that they win. The harness lets everybody in who can enter the
@@ -47,7 +50,14 @@ pub struct Options {
 #[must_use = "a cluster is there when it is started"]
 pub struct Pending {
     options: Options,
-    upstream: Option<(Binaries, PathBuf)>,
+    upstream: Option<Upstream>,
+}
+
+/// What a standby is made from.
+struct Upstream {
+    binaries: Binaries,
+    superuser: Config,
+    data: PathBuf,
 }
 
 /// A running cluster. Dropped: stopped at once, and its directory removed.
@@ -67,7 +77,11 @@ impl Cluster {
 
     /// A standby that streams from a cluster which is up.
     pub fn standby(primary: &Self, options: Options) -> Pending {
-        Pending { options, upstream: Some((primary.binaries.clone(), primary.socket_dir())) }
+        let binaries = primary.binaries.clone();
+        Pending {
+            options,
+            upstream: Some(Upstream { binaries, superuser: primary.superuser(), data: primary.data_dir() }),
+        }
     }
 
     /// The directory of the Unix socket.
@@ -150,9 +164,7 @@ impl Cluster {
     /// # Errors
     /// If the server refuses it.
     pub async fn connect_to(&self, dbname: &str) -> Result<Client, ThrowawayError> {
-        let (client, connection) = self.superuser().dbname(dbname).connect(NoTls).await.map_err(|e| told(&e))?;
-        tokio::spawn(connection);
-        Ok(client)
+        connect(self.superuser().dbname(dbname)).await
     }
 
     /// Runs SQL as superuser: one or more statements, on a connection of their own.
@@ -273,46 +285,64 @@ impl Pending {
     /// # Errors
     /// If a program is missing or fails; says which, with the end of what it said.
     pub async fn start(self) -> Result<Cluster, ThrowawayError> {
-        // initdb and pg_basebackup block for about a second.
-        let made = tokio::task::spawn_blocking(move || self.make()).await;
-        let mut cluster = made.map_err(|e| ThrowawayError::new(format!("making a cluster failed: {e}")))??;
-        cluster.start_again().await?;
-        Ok(cluster)
-    }
-
-    fn make(self) -> Result<Cluster, ThrowawayError> {
-        let owner = Owner::needed()?;
-        let (binaries, upstream) = match self.upstream {
-            Some((binaries, socket)) => (binaries, Some(socket)),
-            None => (Binaries::find(self.options.major)?, None),
-        };
-        let io = |e: std::io::Error| ThrowawayError::new(format!("the cluster's directory can't be made: {e}"));
-        let root = tempfile::Builder::new().prefix("lockgate-pg-").tempdir_in(short_temp_dir()).map_err(io)?;
-        Owner::give(owner, root.path()).map_err(io)?;
-        let tcp = self.options.tcp.then(free_port).transpose().map_err(io)?;
-        let cluster = Cluster { binaries, owner, root, tcp, server: None };
-        let socket = cluster.socket_dir();
-        std::fs::create_dir(&socket).map_err(io)?;
-        Owner::give(owner, &socket).map_err(io)?;
-        let data = cluster.data_dir();
-        match upstream {
-            None => run(owner, Command::new(cluster.binaries.program("initdb")).arg("-D").arg(&data).args(INITDB))?,
-            Some(from) => {
-                let (dir, port) = upstream_socket(&from)?;
-                let mut command = Command::new(cluster.binaries.program("pg_basebackup"));
-                command.arg("-D").arg(&data).arg("-h").arg(dir).arg("-p").arg(port).args(BASEBACKUP);
-                run(owner, &mut command)?;
+        let Self { options, upstream } = self;
+        let mut cluster = match upstream {
+            None => {
+                // initdb blocks for about a second.
+                let make = {
+                    let options = options.clone();
+                    move || Cluster::initialised(&options)
+                };
+                let made = tokio::task::spawn_blocking(make).await;
+                made.map_err(|e| ThrowawayError::new(format!("making a cluster failed: {e}")))??
             }
-        }
-        let conf = cluster.conf(&self.options);
-        write(owner, &data.join("postgresql.auto.conf"), &conf, true).map_err(io)?;
-        let hba: Vec<&str> = self.options.hba.iter().map(String::as_str).chain(HBA.iter().copied()).collect();
-        write(owner, &data.join("pg_hba.conf"), &hba.join("\n"), false).map_err(io)?;
+            Some(Upstream { binaries, superuser, data }) => {
+                let client = connect(&superuser).await;
+                let client = client.map_err(|e| ThrowawayError::new(format!("a standby's primary must be up: {e}")))?;
+                let cluster = Cluster::empty(binaries, &options)?;
+                backup::copy(&client, cluster.major(), cluster.owner, data, cluster.data_dir()).await?;
+                let primary = format!("primary_conninfo = '{}'", conninfo(&superuser));
+                write(cluster.owner, &cluster.data_dir().join(AUTO_CONF), &primary, true).map_err(|e| unmade(&e))?;
+                cluster
+            }
+        };
+        cluster.configure(&options).map_err(|e| unmade(&e))?;
+        cluster.start_again().await?;
         Ok(cluster)
     }
 }
 
 impl Cluster {
+    /// The directories of a cluster without data.
+    fn empty(binaries: Binaries, options: &Options) -> Result<Self, ThrowawayError> {
+        let owner = Owner::needed()?;
+        let make = || {
+            let root = tempfile::Builder::new().prefix("lockgate-pg-").tempdir_in(short_temp_dir())?;
+            Owner::give(owner, root.path())?;
+            let tcp = options.tcp.then(free_port).transpose()?;
+            let cluster = Self { binaries, owner, root, tcp, server: None };
+            let socket = cluster.socket_dir();
+            std::fs::create_dir(&socket)?;
+            Owner::give(owner, &socket)?;
+            Ok(cluster)
+        };
+        make().map_err(|e: std::io::Error| unmade(&e))
+    }
+
+    /// A cluster as initdb makes it.
+    fn initialised(options: &Options) -> Result<Self, ThrowawayError> {
+        let cluster = Self::empty(Binaries::find_among(options.major, &options.servers)?, options)?;
+        let mut command = Command::new(cluster.binaries.program("initdb"));
+        run(cluster.owner, command.arg("-D").arg(cluster.data_dir()).args(INITDB))?;
+        Ok(cluster)
+    }
+
+    fn configure(&self, options: &Options) -> std::io::Result<()> {
+        write(self.owner, &self.data_dir().join(AUTO_CONF), &self.conf(options), true)?;
+        let hba: Vec<&str> = options.hba.iter().map(String::as_str).chain(HBA.iter().copied()).collect();
+        write(self.owner, &self.data_dir().join("pg_hba.conf"), &hba.join("\n"), false)
+    }
+
     fn conf(&self, options: &Options) -> String {
         let listen = if self.tcp.is_some() { "127.0.0.1" } else { "" };
         let mut lines = vec![
@@ -341,7 +371,8 @@ impl Cluster {
 }
 
 const INITDB: [&str; 7] = ["-U", SUPERUSER, "-A", "trust", "-N", "-E", "UTF8"];
-const BASEBACKUP: [&str; 7] = ["-U", SUPERUSER, "-R", "-X", "stream", "-c", "fast"];
+/// Read after `postgresql.conf`, so that what stands here wins.
+const AUTO_CONF: &str = "postgresql.auto.conf";
 /// The directory lets in nobody but the server's user and root, which is why the socket may trust.
 const HBA: [&str; 4] =
     ["local all all trust", "local replication all trust", "host all all 127.0.0.1/32 scram-sha-256", ""];
@@ -356,13 +387,20 @@ fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-/// The socket in a directory tells its port.
-fn upstream_socket(dir: &Path) -> Result<(PathBuf, String), ThrowawayError> {
-    let names = std::fs::read_dir(dir).map(|entries| entries.filter_map(|e| e.ok()?.file_name().into_string().ok()));
-    let port = names.ok().and_then(|mut names| {
-        names.find_map(|name| name.strip_prefix(".s.PGSQL.").filter(|p| !p.contains('.')).map(str::to_owned))
+/// How a standby reaches its primary, as libpq reads it.
+fn conninfo(superuser: &Config) -> String {
+    let hosts = superuser.get_hosts().iter().filter_map(|host| match host {
+        Host::Unix(dir) => Some(format!("host={}", dir.display())),
+        Host::Tcp(_) => None,
     });
-    port.map(|port| (dir.to_owned(), port)).ok_or_else(|| ThrowawayError::new("the primary of a standby must be up"))
+    let ports = superuser.get_ports().iter().map(|port| format!("port={port}"));
+    hosts.chain(ports).chain([format!("user={SUPERUSER}")]).collect::<Vec<_>>().join(" ")
+}
+
+async fn connect(config: &Config) -> Result<Client, ThrowawayError> {
+    let (client, connection) = config.connect(NoTls).await.map_err(|e| told(&e))?;
+    tokio::spawn(connection);
+    Ok(client)
 }
 
 fn run(owner: Option<Owner>, command: &mut Command) -> Result<(), ThrowawayError> {
@@ -376,12 +414,22 @@ fn run(owner: Option<Owner>, command: &mut Command) -> Result<(), ThrowawayError
         .env("LC_ALL", "C")
         .stdin(std::process::Stdio::null())
         .output()
-        .map_err(|e| ThrowawayError::new(format!("{program} could not be started: {e}")))?;
+        .map_err(|e| not_started(owner, &program, &e))?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(ThrowawayError::new(format!("{program} failed: {}", last(&said))))
+}
+
+/// A program in somebody's private directory is there, and still nobody else can start it.
+fn not_started(owner: Option<Owner>, program: &str, error: &std::io::Error) -> ThrowawayError {
+    let hint = if owner.is_some() && error.kind() == std::io::ErrorKind::PermissionDenied {
+        ": the server runs as another user than root, who must be able to enter that directory"
+    } else {
+        ""
+    };
+    ThrowawayError::new(format!("{program} could not be started: {error}{hint}"))
 }
 
 fn write(owner: Option<Owner>, path: &Path, text: &str, append: bool) -> std::io::Result<()> {
@@ -401,7 +449,11 @@ fn last(text: &str) -> String {
     lines.get(lines.len().saturating_sub(5)..).unwrap_or_default().join(" | ")
 }
 
-fn told(error: &tokio_postgres::Error) -> ThrowawayError {
+fn unmade(error: &std::io::Error) -> ThrowawayError {
+    ThrowawayError::new(format!("the cluster's directory can't be made: {error}"))
+}
+
+pub(super) fn told(error: &tokio_postgres::Error) -> ThrowawayError {
     use std::error::Error as _;
     let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
     ThrowawayError::new(format!("{error}{cause}"))

@@ -1,5 +1,5 @@
-//! PostgreSQL clusters for a demo or a test: made by initdb in a private directory, reached over a Unix socket in it, gone
-//! when dropped. Never for data: they run without fsync and trust who can enter the directory.
+//! PostgreSQL clusters for a demo or a test: made by initdb in a private directory (a standby: copied from its primary),
+//! reached over a Unix socket in it, gone when dropped. Never for data: they run without fsync and trust who can enter the directory.
 //!
 //! ```no_run
 //! # async fn doc() -> Result<(), lockgate::postgres::throwaway::ThrowawayError> {
@@ -18,6 +18,7 @@
 //! SQL given here goes to the server as it is, on a superuser's connection: this room is for demos and tests, and nothing
 //! that comes from a pack, an agent or an operator may reach it.
 
+mod backup;
 mod binaries;
 mod cluster;
 mod owner;
