@@ -2,6 +2,7 @@
 //! validate, decide, record the intent, preview, hold, execute, redact, record the outcome. Each step is one line there
 //! and one module elsewhere. Knows no transport.
 
+pub mod abilities;
 pub mod call;
 mod conclude;
 pub mod decide;
@@ -11,6 +12,7 @@ pub mod journal;
 mod offers;
 mod pins;
 mod querier;
+mod remedies;
 mod resolve;
 
 use std::{

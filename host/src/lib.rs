@@ -27,5 +27,6 @@ pub mod store;
 pub mod canonical;
 pub mod error;
 pub mod outside;
+pub mod privilege;
 pub mod toml_error;
 pub mod value;

@@ -146,7 +146,9 @@ impl Action {
         self
     }
 
-    /// The PostgreSQL privileges it needs.
+    /// What it needs of the target's role, each exactly one of: a predefined role such as `pg_monitor` or `pg_signal_backend`,
+    /// `extension NAME`, `SELECT ON RELATION schema.name`, `EXECUTE ON FUNCTION schema.name(argtypes)`, `MAINTAIN ON TABLE`.
+    /// The host refuses any other text, and tells operators the grants that are missing.
     #[must_use]
     pub const fn privileges(mut self, privileges: &'static [&'static str]) -> Self {
         self.privileges = privileges;

@@ -81,6 +81,10 @@ impl Gate {
             Ok(()) => self.run(&intent, &authority, &job, &account, cancel).await,
             Err(refusal) => Err(refusal),
         };
+        let answer = match answer {
+            Err(refusal) => Err(self.remedied(&job, refusal).await),
+            done => done,
+        };
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let account = account.lock().unwrap_or_else(PoisonError::into_inner).executed.clone();
         let recorded = self.journal.ended(intent.run(), &account, ms, answer.as_ref()).await;
@@ -129,6 +133,10 @@ impl Gate {
         let answer = match self.ready(job).await {
             Ok(()) => self.gather(job, &account, cancel).await,
             Err(refusal) => Err(refusal),
+        };
+        let answer = match answer {
+            Err(refusal) => Err(self.remedied(job, refusal).await),
+            Ok(evidence) => self.may_maintain(job).await.map(|()| evidence),
         };
         if let Err(refusal) = &answer {
             let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

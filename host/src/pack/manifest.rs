@@ -114,7 +114,7 @@ pub struct Action {
     pub preview_statements: Vec<String>,
     /// Empty for a read.
     pub side_effects: String,
-    /// Privileges that it needs.
+    /// Privileges that it needs, each in one of the forms of [`crate::privilege::Privilege`].
     pub privileges: Vec<String>,
     /// Whether it works on a standby.
     pub works_on_standby: bool,

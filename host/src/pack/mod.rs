@@ -7,5 +7,6 @@ pub mod build;
 pub mod cache;
 pub mod catalog;
 pub mod manifest;
+mod privileges;
 pub mod prove;
 pub mod sandbox;

@@ -12,11 +12,13 @@ use sha2::{Digest, Sha256};
 use super::{
     arguments::CheckedParam,
     manifest::{Action, Manifest, Param, Risk},
+    privileges,
 };
 use crate::{
     canonical::canonical_json,
     error::Code,
     outside::is_hidden,
+    privilege::Privilege,
     statement::{Class, Mode, ProvenStatement, prove},
 };
 
@@ -64,6 +66,7 @@ pub struct ProvenAction {
     params: Vec<CheckedParam>,
     run: HashMap<String, Arc<ProvenStatement>>,
     preview: HashMap<String, Arc<ProvenStatement>>,
+    privileges: Vec<Privilege>,
     class: Class,
 }
 
@@ -126,6 +129,12 @@ impl ProvenAction {
     #[must_use]
     pub fn statements(&self) -> BTreeMap<&str, &Arc<ProvenStatement>> {
         self.run.iter().chain(&self.preview).map(|(id, s)| (id.as_str(), s)).collect()
+    }
+
+    /// What it needs of its role in the database, in declared order.
+    #[must_use]
+    pub fn privileges(&self) -> &[Privilege] {
+        &self.privileges
     }
 
     /// The strongest class among its statements.
@@ -278,9 +287,6 @@ fn prove_action(
     faults.prose(&place, "title", &action.title, MAX_LINE, false);
     faults.prose(&place, "description", &action.description, MAX_PROSE, false);
     faults.prose(&place, "side effects", &action.side_effects, MAX_PROSE, true);
-    for privilege in &action.privileges {
-        faults.prose(&place, "privilege", privilege, MAX_LINE, false);
-    }
 
     let params = prove_params(action, &place, faults);
     let mut lookup = |ids: &[String], phase: &str, faults: &mut Faults| {
@@ -316,6 +322,12 @@ fn prove_action(
     if changes && action.side_effects.trim().is_empty() {
         faults.manifest(&place, "changes something and does not say what: declare its side effects");
     }
+    let statements: Vec<_> = run.values().chain(preview.values()).collect();
+    let complete = statements.len() == action.run_statements.len() + action.preview_statements.len();
+    let privileges = privileges::prove(&action.privileges, class, &statements, complete).unwrap_or_else(|wrong| {
+        wrong.into_iter().for_each(|message| faults.manifest(&place, message));
+        Vec::new()
+    });
     let floor = risk_floor(class);
     if action.risk < floor {
         faults.0.push(Fault {
@@ -328,7 +340,7 @@ fn prove_action(
             ),
         });
     }
-    (faults.0.len() == before).then(|| ProvenAction { action: action.clone(), params, run, preview, class })
+    (faults.0.len() == before).then(|| ProvenAction { action: action.clone(), params, run, preview, privileges, class })
 }
 
 fn prove_params(action: &Action, place: &str, faults: &mut Faults) -> Vec<CheckedParam> {

@@ -26,10 +26,6 @@ pub struct TargetFacts {
     pub role_name: String,
     /// Whether that role is a superuser, which it should not be.
     pub is_superuser: bool,
-    /// Whether it reads what `pg_monitor` reads.
-    pub monitors: bool,
-    /// Whether it may end other roles' sessions (`pg_signal_backend`).
-    pub signals: bool,
     /// The database.
     pub database: String,
     /// Made by initdb and shared by a primary and its standbys; `None` where the role may not see it.
@@ -63,8 +59,6 @@ impl TargetFacts {
             role_name: row.try_get(2).map_err(cell)?,
             is_superuser: row.try_get(3).map_err(cell)?,
             database: row.try_get(4).map_err(cell)?,
-            monitors: row.try_get(5).map_err(cell)?,
-            signals: row.try_get(6).map_err(cell)?,
             system_identifier: system,
             untested: !TESTED.contains(&(version_num / 10_000)),
             read_at,
@@ -77,9 +71,7 @@ SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int8,
        pg_catalog.pg_is_in_recovery(),
        current_user::pg_catalog.text,
        pg_catalog.current_setting('is_superuser') = 'on',
-       pg_catalog.current_database()::pg_catalog.text,
-       pg_catalog.pg_has_role(current_user, 'pg_monitor', 'USAGE'),
-       pg_catalog.pg_has_role(current_user, 'pg_signal_backend', 'USAGE')";
+       pg_catalog.current_database()::pg_catalog.text";
 
 const EXTENSIONS: &str = "\
 SELECT e.extname::pg_catalog.text, e.extversion::pg_catalog.text, n.nspname::pg_catalog.text

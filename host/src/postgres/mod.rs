@@ -19,6 +19,8 @@ mod maintain;
 mod notices;
 mod passfile;
 mod pool;
+mod privilege_sql;
+mod privileges;
 mod secret;
 mod service;
 mod session;
@@ -30,6 +32,7 @@ mod tls;
 pub use environment::{ENVIRONMENT_TARGET, Lookup, process};
 pub use error::{QueryError, TargetError};
 pub use facts::TargetFacts;
+pub use privileges::{Lack, Maintainable};
 pub use settings::{ChannelBinding, Expect, Maintenance, SslMode, TargetSettings};
 pub use target::{Executed, Limits, Target};
 

@@ -10,6 +10,11 @@ use super::error;
 /// `VACUUM` of a whole database can say something about each table; more than this nobody reads.
 const MAX: usize = 100;
 
+/// Where in the server VACUUM warns and goes on: of a table so near wraparound that indexes are left for later (14 to 18), and
+/// of an old transaction that keeps it from freezing more (13 to 15; from 16 on). It comes from the protocol's field `R`, the
+/// same in every language, unlike the words. What is not named here was skipped.
+const GOES_ON: [&str; 3] = ["lazy_check_wraparound_failsafe", "vacuum_set_xid_limits", "vacuum_get_cutoffs"];
+
 /// The notices of one connection that nobody has taken yet.
 #[derive(Default)]
 pub(super) struct Notices(Mutex<Taken>);
@@ -19,14 +24,15 @@ pub(super) struct Notices(Mutex<Taken>);
 pub(super) struct Taken {
     /// Everything of at least level NOTICE, without DETAIL and HINT.
     pub(super) texts: Vec<String>,
-    /// The first WARNING, which for maintenance means that the work was not done.
+    /// The first WARNING that does not come from [`GOES_ON`]: for maintenance it means that the work was not done.
     pub(super) warning: Option<String>,
 }
 
 impl Notices {
     pub(super) fn push(&self, notice: &DbError) {
         let text = error::clean(notice.code(), notice.message());
-        self.keep(matches!(notice.parsed_severity(), Some(Severity::Warning)), text);
+        let goes_on = notice.routine().is_some_and(|routine| GOES_ON.contains(&routine));
+        self.keep(matches!(notice.parsed_severity(), Some(Severity::Warning)) && !goes_on, text);
     }
 
     fn keep(&self, is_warning: bool, text: String) {

@@ -111,8 +111,7 @@ impl Target {
         if let Some(facts) = self.known().filter(|facts| facts.is_fresh()) {
             return Ok(facts);
         }
-        let timeouts = self.endpoint().timeouts;
-        let deadline = Instant::now() + timeouts.connect + timeouts.statement;
+        let deadline = self.probe_deadline();
         let facts = match self.read_facts(deadline, Pick::Any).await {
             Err(failed) if failed.stale => self.read_facts(deadline, Pick::Fresh).await,
             other => other,
@@ -217,7 +216,7 @@ impl Target {
         }
     }
 
-    async fn take(&self, deadline: Instant, pick: Pick) -> Result<Session, Failed> {
+    pub(super) async fn take(&self, deadline: Instant, pick: Pick) -> Result<Session, Failed> {
         if pick == Pick::Fresh {
             self.0.pool.clear();
         }
@@ -269,14 +268,34 @@ impl Target {
         self.0.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The role that maintains, if it is not the target's own.
+    pub(super) fn maintenance_role(&self) -> Option<&str> {
+        self.endpoint().maintenance.as_ref().map(|(credential, _)| credential.user.as_str())
+    }
+
+    /// A session of the maintenance credential.
+    pub(super) async fn for_maintenance(&self) -> Result<Session, QueryError> {
+        self.0.pool.take_for_maintenance(None, self.probe_deadline()).await
+    }
+
+    /// When a question of the host's own is over.
+    pub(super) fn probe_deadline(&self) -> Instant {
+        let timeouts = self.endpoint().timeouts;
+        Instant::now() + timeouts.connect + timeouts.statement
+    }
+
+    pub(super) fn give_back(&self, session: Session) {
+        self.0.pool.give_back(session);
+    }
+
     fn endpoint(&self) -> &Endpoint {
         &self.0.pool.endpoint
     }
 }
 
 /// How an attempt failed.
-struct Failed {
-    error: QueryError,
+pub(super) struct Failed {
+    pub(super) error: QueryError,
     /// A session that had been idle turned out to be dead before anything can have happened: worth one attempt on a new one.
     stale: bool,
 }

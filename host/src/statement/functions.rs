@@ -160,6 +160,25 @@ pub(super) fn information_relation(name: &str) -> bool {
     !name.starts_with('_') && name != "user_mapping_options"
 }
 
+/// Functions that only certain roles may call and that the prover's views call for them: a statement reads the view, and its
+/// role needs EXECUTE on these (`system_views.sql` and `system_functions.sql` of PostgreSQL 13 to 18). None of them takes
+/// an argument.
+const BEHIND_VIEWS: &[&str] = &[
+    "pg_config",
+    "pg_get_aios",
+    "pg_get_backend_memory_contexts",
+    "pg_get_shmem_allocations",
+    "pg_get_shmem_allocations_numa",
+    "pg_hba_file_rules",
+    "pg_ident_file_mappings",
+    "pg_show_replication_origin_status",
+];
+
+/// Whether a pack may ask for EXECUTE on `pg_catalog.name`: nothing that the prover would not let it call anyway.
+pub(super) fn grantable_function(name: &str) -> bool {
+    BEHIND_VIEWS.contains(&name) || catalog_function(name) == Allowed::Read
+}
+
 /// Types that values may be cast to; all of them built in. None has an input function with effects or outside lookups;
 /// those that look names up are in [`is_lookup_type`].
 const TYPES: &[&str] = &[

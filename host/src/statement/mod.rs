@@ -8,6 +8,7 @@ mod expressions;
 mod functions;
 mod grammar;
 mod names;
+mod object;
 mod output;
 mod parse;
 mod placeholders;
@@ -19,6 +20,7 @@ mod version;
 mod tests;
 
 pub use bind::BindError;
+pub use object::{MaintainedObject, may_grant_execute, may_grant_select};
 pub(crate) use parse::{tokens, with_parser_stack};
 pub use proof::{Fault, ProvenStatement, prove};
 

@@ -19,11 +19,11 @@ const CRITICAL_PERCENT: i64 = 5;
 /// A part of the connections in one state that is worth doing something about.
 const SUBSTANTIAL_PERCENT: i64 = 20;
 
-
 /// What each limit allows and what uses it: the server's own, and those of roles and databases that have one. Slots that
 /// only superusers or, from 16 on, members of `pg_use_reserved_connections` get are not counted as room. A superuser has no limit of a role.
 ///
-/// `long_idle` are those idle in transaction that `kill_idle` could end; with the age of the youngest of them.
+/// `long_idle` are those idle in transaction that `kill_idle` could end, with the age of the youngest of them: 62 s, since it
+/// takes no bound below a minute and ends what is older than its bound, and ages are rounded.
 macro_rules! limits {
     ($reserved:literal) => {
         concat!(
@@ -194,7 +194,11 @@ impl Scope {
         };
         let taken = counted(self.used, "connection", "connections");
         let what = if self.server {
-            format!("{taken} are open, and ordinary roles may open {} more: {} is the limit less what is reserved", self.free(), self.allowed)
+            format!(
+                "{taken} are open, and ordinary roles may open {} more: {} is the limit less what is reserved",
+                self.free(),
+                self.allowed
+            )
         } else {
             format!("one {} has {taken} of the {} that it may have", self.kind, self.allowed)
         };
@@ -210,7 +214,10 @@ impl Scope {
             let (next, long) = match self.youngest {
                 Some(youngest) if substantial(self.long_idle) => {
                     let bound = (youngest - 1).clamp(60, 86_400);
-                    (Some(advice::kill_idle(bound)), format!("; {} for longer than {bound} s, which kill_idle can end", self.long_idle))
+                    (
+                        Some(advice::kill_idle(bound)),
+                        format!("; {} for longer than {bound} s, which kill_idle can end", self.long_idle),
+                    )
                 }
                 _ => (None, "; too few of them for longer than a minute for kill_idle to help".to_owned()),
             };
@@ -266,7 +273,11 @@ pub(crate) fn diagnose(call: &Call<'_>) -> Result<Diagnosis, Failure> {
     if let Some((scope, _)) = tightest {
         conclusions.extend(scope.takers());
     }
-    let cut = if limits.count() == 200 { vec!["these are the first 200 limits; there may be more".into()] } else { Vec::new() };
+    let cut = if limits.count() == 200 {
+        vec!["these are the first 200 limits; there may be more".into()]
+    } else {
+        Vec::new()
+    };
     Ok(Diagnosis::new("connections", conclusions, healthy)
         .table("Limits", limits)
         .table("Who takes the connections", takers)

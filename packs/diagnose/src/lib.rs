@@ -6,10 +6,15 @@
 //! came from the database, object names too, stands in the evidence tables, where a reader takes it for data.
 
 mod advice;
+mod backends;
+mod checkup;
 mod connection_pressure;
+mod index_health;
 mod lock_pileup;
+mod replication_health;
 #[cfg(test)]
 mod tests;
+mod vacuum_health;
 mod verdict;
 
 use lockgate_pack::Pack;
@@ -17,6 +22,13 @@ use lockgate_pack::Pack;
 /// The pack.
 pub static PACK: Pack = Pack::new("diagnose", env!("CARGO_PKG_VERSION"))
     .summary("Diagnoses of PostgreSQL: lock pile-ups, connections, vacuum, replication, indexes; each with the one next step")
-    .actions(&[&lock_pileup::LOCK_PILEUP, &connection_pressure::CONNECTION_PRESSURE]);
+    .actions(&[
+        &lock_pileup::LOCK_PILEUP,
+        &connection_pressure::CONNECTION_PRESSURE,
+        &vacuum_health::VACUUM_HEALTH,
+        &replication_health::REPLICATION_HEALTH,
+        &index_health::INDEX_HEALTH,
+        &checkup::CHECKUP,
+    ]);
 
 lockgate_pack::export!(PACK);

@@ -5,16 +5,19 @@ mod tree;
 
 use std::collections::BTreeMap;
 
-use lockgate_pack::{Action, Call, Failure, Rows, Severity, Value};
+use lockgate_pack::{Action, Call, Failure, Rows, Severity};
 use lockgate_pack_shared::{
     chains::CHAINS_READ,
     monitor::{MONITOR, SEES_OTHERS, must_see_others},
     words::{counted, duration},
 };
 
-use crate::verdict::{Conclusion, Diagnosis};
-pub(crate) use head::{HEADS, PREPARED};
-use head::{Head, Pileup};
+use crate::{
+    backends::{self, BACKENDS, Backend},
+    verdict::{Conclusion, Diagnosis},
+};
+pub(crate) use head::PREPARED;
+use head::Pileup;
 
 /// What is over sooner than this is no pile-up but traffic: locks are waited for all the time, and `deadlock_timeout`, after
 /// which PostgreSQL itself first wonders, is 1 s by default.
@@ -38,7 +41,7 @@ pub(crate) static LOCK_PILEUP: Action = Action::read("lock_pileup")
          `short_wait` (too young to act on: look again), `resolving` (gone while we looked), `deadlock_resolving` (a circle, which \
          PostgreSQL ends itself), `healthy`. The table of waiters is the tree under each head; pid 0 is a prepared transaction.",
     )
-    .statements(&[&SEES_OTHERS, &CHAINS_READ, &HEADS, &PREPARED])
+    .statements(&[&SEES_OTHERS, &CHAINS_READ, &BACKENDS, &PREPARED])
     .privileges(MONITOR)
     .examples(&[("writes are piling up; what is it and what do we do?", "{}")])
     .run(|call| {
@@ -58,11 +61,7 @@ pub(crate) fn diagnose(call: &Call<'_>) -> Result<Diagnosis, Failure> {
         }
     }
     let pids: Vec<i64> = piles.keys().copied().filter(|pid| *pid != 0).collect();
-    let heads = if pids.is_empty() {
-        None
-    } else {
-        Some(call.execute_with(&HEADS, &[("pids", Value::Integers(pids))])?)
-    };
+    let heads = backends::look(call, pids)?;
     let prepared = if piles.contains_key(&0) { Some(call.execute(&PREPARED)?) } else { None };
 
     let mut notices = Vec::new();
@@ -72,7 +71,7 @@ pub(crate) fn diagnose(call: &Call<'_>) -> Result<Diagnosis, Failure> {
     for (pid, pile) in by_waiters.iter().take(HEADS_NAMED) {
         let (conclusion, notice) = match (*pid, &prepared, &heads) {
             (0, Some(rows), _) => (head::prepared(rows, pile)?, None),
-            (pid, _, Some(rows)) => match Head::find(rows, pid)? {
+            (pid, _, Some(rows)) => match Backend::find(rows, pid)? {
                 Some(head) => head.conclude(pile),
                 None => (gone(pid), None),
             },
@@ -84,8 +83,8 @@ pub(crate) fn diagnose(call: &Call<'_>) -> Result<Diagnosis, Failure> {
     if circle.waiters > 0 {
         conclusions.push(in_a_circle(&circle));
     }
-    let mut diagnosis =
-        Diagnosis::new("locks", conclusions, "no backend waits for a lock").table("Waiters under each head", tree::table(&waiters)?);
+    let mut diagnosis = Diagnosis::new("locks", conclusions, "no backend waits for a lock")
+        .table("Waiters under each head", tree::table(&waiters)?);
     let evidence: [(&'static str, Option<Rows>); 2] = [("Heads", heads), ("Prepared transactions", prepared)];
     for (title, rows) in evidence {
         if let Some(rows) = rows {

@@ -12,10 +12,12 @@ mod checkpoints;
 mod common;
 mod databases;
 mod hba;
+mod indexes;
 mod locks;
 mod maintenance;
 mod queries;
 mod replication;
+mod schemas;
 mod sessions;
 mod settings;
 mod signals;
@@ -24,6 +26,7 @@ mod slots;
 mod tests;
 mod tls;
 mod transactions;
+mod vacuum;
 mod wal;
 
 use lockgate_pack::Pack;
@@ -52,6 +55,12 @@ pub static PACK: Pack = Pack::new("postgres", env!("CARGO_PKG_VERSION"))
         &databases::DATABASE_STATS,
         &databases::DB_SIZES,
         &checkpoints::BGWRITER_STATS,
+        &indexes::sizes::INDEX_SIZES,
+        &indexes::unused::UNUSED_INDEXES,
+        &indexes::duplicate::DUPLICATE_INDEXES,
+        &indexes::invalid::INVALID_INDEXES,
+        &vacuum::status::VACUUM_STATUS,
+        &vacuum::wraparound::XID_WRAPAROUND_PROXIMITY,
         &replication::IS_IN_RECOVERY,
         &replication::REPLICATION_LAG,
         &slots::REPLICATION_SLOTS,

@@ -17,8 +17,8 @@ pub(crate) const TABLE: Param = Param::identifier("table").describe("The table, 
 pub(crate) const TABLE_NAMES: &[Input] =
     &[Input::new("schema", Kind::Identifier), Input::new("table", Kind::Identifier)];
 
-/// What all three need. The maintaining statement runs on the target's maintenance credential where there is one.
-pub(crate) const OWNER: &[&str] = &["ownership of the table (of the database for catalogs), or MAINTAIN from 17 on"];
+/// What maintaining a table needs, of the target's maintenance credential where there is one.
+pub(crate) const MAINTAIN: &[&str] = &["MAINTAIN ON TABLE"];
 
 /// The size is that of the last vacuum or analyze, in the catalog: to measure it would wait for a lock.
 pub(crate) static TABLE_READ: Statement = Statement::read("table")

@@ -10,12 +10,27 @@ pub(crate) mod terminate;
 use lockgate_pack::{Call, Column, Failure, Input, Kind, Row, Rows, Statement, Variant};
 use lockgate_pack_shared::{monitor::must_see_others, seconds_since, utc};
 
-/// What an act on a backend may never touch, and the role's right to signal it: a signal that is refused half-way through
-/// a statement raises an error after others have been signalled.
+/// What an act on a backend may never touch: a server process, ourselves, a superuser's backend.
+macro_rules! within_reach {
+    () => {
+        "a.backend_type = 'client backend' AND a.pid <> pg_catalog.pg_backend_pid() AND r.rolsuper IS NOT TRUE"
+    };
+}
+pub(crate) use within_reach;
+
+/// The role's right to signal a backend. It is a part of each selection: a signal that is refused half-way through a statement
+/// raises an error after others have been signalled.
+macro_rules! may_signal {
+    () => {
+        "(pg_catalog.pg_has_role('pg_signal_backend', 'USAGE') OR pg_catalog.pg_has_role(a.usesysid, 'USAGE'))"
+    };
+}
+pub(crate) use may_signal;
+
+/// Both.
 macro_rules! signallable {
     () => {
-        "a.backend_type = 'client backend' AND a.pid <> pg_catalog.pg_backend_pid() AND r.rolsuper IS NOT TRUE
-       AND (pg_catalog.pg_has_role('pg_signal_backend', 'USAGE') OR pg_catalog.pg_has_role(a.usesysid, 'USAGE'))"
+        concat!($crate::signals::within_reach!(), "\n       AND ", $crate::signals::may_signal!())
     };
 }
 pub(crate) use signallable;
@@ -76,7 +91,9 @@ SELECT a.pid::int8 AS pid, a.usename::text AS user_name, a.application_name AS a
        (a.backend_type = 'client backend') AS client_backend,
        COALESCE(r.rolsuper, false) AS superuser,
        (a.pid = pg_catalog.pg_backend_pid()) AS ourselves,
-       (pg_catalog.pg_has_role('pg_signal_backend', 'USAGE') OR pg_catalog.pg_has_role(a.usesysid, 'USAGE')) AS may_signal,
+       ",
+        may_signal!(),
+        " AS may_signal,
        a.query
   FROM pg_catalog.pg_stat_activity AS a
   LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = a.usesysid

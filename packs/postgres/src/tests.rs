@@ -139,12 +139,19 @@ fn kill_idle_ends_only_what_was_listed_and_counts() {
         let (n, start) = (700_i64.into(), format!("start of {pid}").into());
         vec![pid.into(), text.clone(), text.clone(), NULL, text.clone(), Value::clone(&n), n, start, text]
     };
-    let script = script().answer(&kill_idle::IDLE, (1..=5).map(idle).collect()).answer(
-        &kill_idle::KILL,
-        vec![vec![1_i64.into(), true.into()], vec![2_i64.into(), true.into()], vec![3_i64.into(), false.into()]],
-    );
+    let script = script()
+        .answer(&kill_idle::IDLE, (1..=5).map(idle).collect())
+        .answer(&kill_idle::OUT_OF_REACH, vec![vec![1_i64.into()]])
+        .answer(
+            &kill_idle::KILL,
+            vec![vec![1_i64.into(), true.into()], vec![2_i64.into(), true.into()], vec![3_i64.into(), false.into()]],
+        );
     let evidence = script.preview(&PACK, "kill_idle", &[]).unwrap();
-    assert_eq!(evidence.summary(), "ends 5 backends that have been idle in a transaction for longer than 10 min");
+    assert_eq!(
+        evidence.summary(),
+        "ends 5 backends that have been idle in a transaction for longer than 10 min; 1 more is left alone, which \
+         the role may not signal"
+    );
     let outcome = script.run(&PACK, "kill_idle", &[]).unwrap();
     assert_eq!(outcome.summary(), "ended 2 of 5 backends");
     assert_eq!(outcome.notices().len(), 2, "two spared, one gone: {:?}", outcome.notices());
@@ -156,8 +163,18 @@ fn kill_idle_ends_only_what_was_listed_and_counts() {
 
 #[test]
 fn kill_idle_with_nothing_to_do_asks_nobody() {
-    let script = script().answer(&kill_idle::IDLE, vec![]);
-    assert!(matches!(script.preview(&PACK, "kill_idle", &[]), Err(Failure::NothingToDo(_))));
+    let idle = |beyond: i64| {
+        let script =
+            script().answer(&kill_idle::IDLE, vec![]).answer(&kill_idle::OUT_OF_REACH, vec![vec![beyond.into()]]);
+        script.preview(&PACK, "kill_idle", &[])
+    };
+    assert!(matches!(idle(0), Err(Failure::NothingToDo(_))));
+    // Nothing that it may end is not the same as nothing to end.
+    let refused = idle(2).unwrap_err();
+    assert!(
+        matches!(&refused, Failure::Query(QueryError::MissingPrivilege(text)) if text.contains("2 backends")),
+        "{refused:?}"
+    );
 }
 
 #[test]

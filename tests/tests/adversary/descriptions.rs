@@ -66,5 +66,10 @@ const EFFECT: (&str, &str) = ("action.effects", "A query ends.");
 const MEDIUM: &[(&str, &str)] = &[CANCEL, COLUMN, ACT, EFFECT, ("action.risk", "medium")];
 const CANCELS_IN_PREVIEW: &[(&str, &str)] =
     &[CANCEL, COLUMN, ACT, EFFECT, ("action.risk", "high"), ("action.previews", "")];
-const LOW_MAINTENANCE: &[(&str, &str)] =
-    &[("statement.sql", "VACUUM pg_catalog.pg_class"), ("column.name", ""), ("statement.mode", "maintain"), EFFECT];
+const LOW_MAINTENANCE: &[(&str, &str)] = &[
+    ("statement.sql", "VACUUM pg_catalog.pg_class"),
+    ("column.name", ""),
+    ("statement.mode", "maintain"),
+    ("action.privilege", "MAINTAIN ON TABLE"),
+    EFFECT,
+];

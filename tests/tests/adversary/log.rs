@@ -11,9 +11,7 @@ const GUARD: &[&str] = &[
     "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int8, pg_catalog.pg_is_in_recovery()",
     "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int8,\n       pg_catalog.pg_is_in_recovery(),\n       \
      current_user::pg_catalog.text,\n       pg_catalog.current_setting('is_superuser') = 'on',\n       \
-     pg_catalog.current_database()::pg_catalog.text,\n       \
-     pg_catalog.pg_has_role(current_user, 'pg_monitor', 'USAGE'),\n       \
-     pg_catalog.pg_has_role(current_user, 'pg_signal_backend', 'USAGE')",
+     pg_catalog.current_database()::pg_catalog.text",
     "SELECT e.extname::pg_catalog.text, e.extversion::pg_catalog.text, n.nspname::pg_catalog.text\n  \
      FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace\n ORDER BY 1",
     "SELECT s.system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system() s",

@@ -41,6 +41,35 @@ async fn sql_is_no_name() {
 }
 
 #[tokio::test]
+async fn no_pack_has_an_operator_told_to_open_the_server() {
+    // What is declared here is what `lockgate doctor` prints to be pasted by a superuser.
+    let mut cases = Vec::new();
+    for (at, (privilege, says)) in [
+        (SQL, "has no known form"),
+        ("superuser", "has no known form"),
+        ("pg_execute_server_program", "no statement that the prover accepts needs it"),
+        ("pg_write_server_files", "no statement that the prover accepts needs it"),
+        ("pg_read_all_data", "none of its statements reads users' tables"),
+        ("pg_signal_backend", "none of its statements signals a backend"),
+        ("pg_monitor TO public; --", "has no known form"),
+        ("SELECT ON RELATION pg_catalog.pg_authid", "no statement of this action may read that relation"),
+        ("SELECT ON RELATION public.users", "no statement of this action may read that relation"),
+        ("SELECT ON RELATION pg_catalog.pg_class", "none of its statements reads that relation"),
+        ("EXECUTE ON FUNCTION pg_catalog.pg_read_file(text)", "no statement may call that function"),
+        ("EXECUTE ON FUNCTION public.backdoor()", "no statement may call that function"),
+        ("extension file_fdw", "no variant of its statements names that extension"),
+        ("MAINTAIN ON TABLE", "none of its statements is of mode `maintain`"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let settings = [("action.privilege", privilege)];
+        cases.push(Case::guest(&format!("grant-{at}"), &settings, ManifestInvalid, says).await);
+    }
+    refuses("opens_the_server", cases).await;
+}
+
+#[tokio::test]
 async fn no_text_is_disguised() {
     // Each is unseen, and changes what is seen or hides a word from whoever looks for it.
     let disguises = [
@@ -103,7 +132,6 @@ async fn sql_in_prose_stays_prose() {
         ("action.title", SQL),
         ("action.description", SQL),
         ("action.effects", SQL),
-        ("action.privilege", SQL),
         ("param.kind", "choice"),
         ("param.value", SQL),
         ("param.description", SQL),

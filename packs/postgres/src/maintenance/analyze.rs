@@ -2,7 +2,7 @@
 
 use lockgate_pack::{Action, Call, Evidence, Failure, Statement, Variant};
 
-use super::{OWNER, SCHEMA, TABLE, TABLE_NAMES, TABLE_READ, in_the_way, maintain, table};
+use super::{MAINTAIN, SCHEMA, TABLE, TABLE_NAMES, TABLE_READ, in_the_way, maintain, table};
 
 static ANALYZE: Statement = Statement::maintain("analyze_table")
     .inputs(TABLE_NAMES)
@@ -19,7 +19,7 @@ pub(crate) static ANALYZE_TABLE: Action = Action::maintain("analyze_table")
     .params(&[SCHEMA, TABLE])
     .statements(&[&ANALYZE])
     .side_effects("The planner's statistics of the table are replaced; cached plans of it are made anew.")
-    .privileges(OWNER)
+    .privileges(MAINTAIN)
     .preview(&[&TABLE_READ], preview)
     .run(|call| maintain(call, &ANALYZE, "analyzed"))
     .examples(&[("queries on orders got slow after last night's import", r#"{"schema": "public", "table": "orders"}"#)]);

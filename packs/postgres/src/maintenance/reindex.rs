@@ -131,7 +131,7 @@ pub(crate) static REINDEX_CONCURRENT: Action = Action::maintain("reindex_concurr
         "Reads the table twice and writes a new index of the same content; if it is interrupted, an invalid index is left, which \
          has to be dropped by hand.",
     )
-    .privileges(&["pg_monitor", "ownership of the index, or MAINTAIN on its table from 17 on"])
+    .privileges(&["pg_monitor", "MAINTAIN ON TABLE"])
     .preview(&[&SEES_OTHERS, &INDEX_READ, &BLOCKERS], preview)
     .run(run)
     .examples(&[(

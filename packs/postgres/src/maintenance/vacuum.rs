@@ -3,7 +3,7 @@
 use lockgate_pack::{Action, Call, Evidence, Failure, Param, Risk, Statement, Variant};
 use lockgate_pack_shared::words::{counted, size};
 
-use super::{OWNER, SCHEMA, TABLE, TABLE_NAMES, TABLE_READ, in_the_way, maintain, table};
+use super::{MAINTAIN, SCHEMA, TABLE, TABLE_NAMES, TABLE_READ, in_the_way, maintain, table};
 
 /// As long as a statement may have a timeout at all: a vacuum that is cut off has done its work so far.
 const HOUR: u32 = 3_600_000;
@@ -36,7 +36,7 @@ pub(crate) static VACUUM_TABLE: Action = Action::maintain("vacuum_table")
         "Reads the table and its indexes and writes to them, for up to an hour; may give empty pages at the table's end back, \
          for which it locks the table for a moment.",
     )
-    .privileges(OWNER)
+    .privileges(MAINTAIN)
     .preview(&[&TABLE_READ], preview)
     .run(|call| {
         if call.boolean("analyze")? {

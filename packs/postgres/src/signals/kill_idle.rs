@@ -7,7 +7,7 @@ use lockgate_pack_shared::{
     words::{counted, duration},
 };
 
-use super::signallable;
+use super::{may_signal, signallable, within_reach};
 
 /// How many at once, at most. More than a person reads through is nothing that a person approves.
 const CAP: u32 = 200;
@@ -48,6 +48,23 @@ pub(crate) static IDLE: Statement = Statement::read("idle_backends")
  LIMIT 200"
     ))])
     .max_rows(CAP);
+
+/// How many more there are that the role may not signal.
+pub(crate) static OUT_OF_REACH: Statement = Statement::read("idle_backends_out_of_reach")
+    .inputs(&[Input::new("older_than_seconds", Kind::Integer)])
+    .columns(&[Column::integer("backends")])
+    .variants(&[Variant::all(concat!(
+        "SELECT pg_catalog.count(*)::int8 AS backends
+  FROM pg_catalog.pg_stat_activity AS a
+  LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = a.usesysid
+ WHERE a.state = 'idle in transaction'
+       AND a.state_change < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $1::int8::float8)
+       AND ",
+        within_reach!(),
+        " AND NOT ",
+        may_signal!()
+    ))])
+    .max_rows(1);
 
 /// Those of the approved backends that still are the same backends and still idle for longer than the bound.
 pub(crate) static KILL: Statement = Statement::act("kill_idle")
@@ -91,7 +108,7 @@ pub(crate) static KILL_IDLE: Action = Action::act("kill_idle")
     .statements(&[&KILL])
     .side_effects("Each listed client loses its connection, and its open transaction is rolled back.")
     .privileges(&["pg_monitor", "pg_signal_backend"])
-    .preview(&[&SEES_OTHERS, &IDLE], preview)
+    .preview(&[&SEES_OTHERS, &IDLE, &OUT_OF_REACH], preview)
     .run(run)
     .examples(&[("clear the transactions that the failed deploy left open", r#"{"older_than_seconds": 600}"#)]);
 
@@ -100,9 +117,17 @@ fn preview(call: &Call<'_>) -> Result<Evidence, Failure> {
     let bound = duration(call.integer("older_than_seconds")?);
     let rows = call.execute(&IDLE)?;
     let count = rows.count();
+    let beyond = call.execute(&OUT_OF_REACH)?.first().map(|row| row.integer("backends")).transpose()?.flatten();
+    let beyond = beyond.unwrap_or_default();
+    if count == 0 && beyond > 0 {
+        return Err(Failure::missing_privilege(format!(
+            "{} been idle in a transaction for longer than {bound}, and the role may not signal any: grant it pg_signal_backend",
+            counted(beyond, "backend has", "backends have")
+        )));
+    }
     if count == 0 {
         return Err(Failure::nothing_to_do(format!(
-            "no backend that the role may signal has been idle in a transaction for longer than {bound}"
+            "no backend that may be ended has been idle in a transaction for longer than {bound}"
         )));
     }
     let pids = rows.integers("pid")?;
@@ -111,7 +136,13 @@ fn preview(call: &Call<'_>) -> Result<Evidence, Failure> {
         return Err(Failure::internal("a backend has no start"));
     }
     let what = counted(count, "backend that has", "backends that have");
-    let more = if count == CAP { "; there may be more, which are left alone" } else { "" };
+    let more = match (count == CAP, beyond) {
+        (true, _) => "; there may be more, which are left alone".to_owned(),
+        (false, 0) => String::new(),
+        (false, beyond) => {
+            format!("; {} left alone, which the role may not signal", counted(beyond, "more is", "more are"))
+        }
+    };
     Ok(Evidence::new(format!("ends {what} been idle in a transaction for longer than {bound}{more}"))
         .pin("pids", pids)
         .pin("backend_starts", Value::Texts(starts))

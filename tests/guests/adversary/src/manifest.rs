@@ -104,7 +104,7 @@ fn action(name: &str, risk: Risk, run: &[&str], preview: &[&str]) -> Action {
         run_statements: run.iter().map(|id| (*id).to_owned()).collect(),
         preview_statements: preview.iter().map(|id| (*id).to_owned()).collect(),
         side_effects: if changes { "A query may end.".to_owned() } else { String::new() },
-        privileges: Vec::new(),
+        privileges: if run.contains(&"analyze") { vec!["MAINTAIN ON TABLE".to_owned()] } else { Vec::new() },
         works_on_standby: true,
         idempotent: true,
         examples: Vec::new(),

@@ -1,0 +1,4 @@
+//! Vacuum: what it has done, what it will do next, who is at it, and how far the transaction ids have run.
+
+pub(crate) mod status;
+pub(crate) mod wraparound;
