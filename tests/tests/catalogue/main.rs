@@ -2,6 +2,8 @@
 //! version's servers are started once, see [`world`].
 
 mod examples;
+mod privileges;
+mod reads;
 mod shapes;
 mod world;
 mod worlds;
