@@ -105,7 +105,7 @@ impl Stage {
              CREATE ROLE blind LOGIN"
         );
         primary.execute(&roles).await.expect("roles");
-        for database in ["shop", "counters", "configured", "left_behind"] {
+        for database in ["shop", "counters", "configured", "left_behind", "older"] {
             primary.execute(&format!("CREATE DATABASE {database} OWNER {APP}")).await.expect("a database");
         }
         primary.execute_in("shop", "CREATE EXTENSION pg_stat_statements").await.expect("an extension");
@@ -134,7 +134,7 @@ impl Stage {
             primary.target("left_behind", AGENT, "left_behind"),
             primary.target("hba", "hba_reader", "shop"),
             primary.target("blind", "blind", "shop"),
-            primary.target("unasked", AGENT, "postgres"),
+            primary.target("older", AGENT, "older"),
             over_tls,
         ];
         let site = Site::with_stock_pack(&targets, "").await;

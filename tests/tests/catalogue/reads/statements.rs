@@ -16,8 +16,8 @@ fn the_heaviest_by_total_time_is_first() {
         app.execute("SELECT 1 AS once, pg_sleep(0.6)").await;
 
         let old = "CREATE EXTENSION pg_stat_statements VERSION '1.7'";
-        stage.primary.execute_in("left_behind", old).await.unwrap();
-        for target in ["primary", "left_behind"] {
+        stage.primary.execute_in("older", old).await.unwrap();
+        for target in ["primary", "older"] {
             let outcome = stage.ask_with("pg_stat_statements_top", target, json!({ "limit": 2 })).await;
             let found = rows(&outcome);
             assert_eq!(found.len(), 2, "{found:?}");
@@ -43,6 +43,6 @@ fn the_heaviest_by_total_time_is_first() {
                 "{target}: {often:?}"
             );
         }
-        stage.primary.execute_in("left_behind", "DROP EXTENSION pg_stat_statements").await.unwrap();
+        stage.primary.execute_in("older", "DROP EXTENSION pg_stat_statements").await.unwrap();
     });
 }
