@@ -1,5 +1,10 @@
 //! Both stock packs on every major version of this run (see `lockgate_tests::servers`), on a primary and its standby. Each
 //! version's servers are started once, see [`world`].
 
+mod locks;
+mod matrix;
+mod page;
+mod proof;
+mod wordings;
 mod world;
 mod worlds;
