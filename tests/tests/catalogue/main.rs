@@ -17,5 +17,6 @@ mod scans;
 mod sequences;
 mod sizes;
 mod vacuum;
+mod diagnose;
 mod world;
 mod worlds;
