@@ -1,5 +1,6 @@
 //! Both stock packs on every major version of this run (see `lockgate_tests::servers`), on a primary and its standby. Each
 //! version's servers are started once, see [`world`].
 
+mod privileges;
 mod world;
 mod worlds;
