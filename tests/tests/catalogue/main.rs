@@ -18,5 +18,6 @@ mod sequences;
 mod sizes;
 mod vacuum;
 mod diagnose;
+mod privileges;
 mod world;
 mod worlds;
