@@ -268,7 +268,8 @@ async fn trusted(primary: &Cluster) -> tempfile::TempDir {
 pub fn rows(outcome: &Outcome) -> Vec<Row> {
     assert_eq!(outcome.tables.len(), 1, "{}", outcome.action);
     let RowSet { columns, rows } = &outcome.tables[0].rows;
-    let object = |row: &Vec<Value>| columns.iter().map(|c| c.name.clone()).zip(row.iter().map(Value::to_json)).collect();
+    let object =
+        |row: &Vec<Value>| columns.iter().map(|c| c.name.clone()).zip(row.iter().map(Value::to_json)).collect();
     rows.iter().map(object).collect()
 }
 
