@@ -2,5 +2,21 @@
 //! version's servers are started once, see [`world`].
 
 mod diagnose;
+mod examples;
+mod indexes;
+mod locks;
+mod matrix;
+mod page;
+mod place;
+mod privileges;
+mod proof;
+mod reads;
+mod running;
+mod scans;
+mod sequences;
+mod shapes;
+mod sizes;
+mod vacuum;
+mod wordings;
 mod world;
 mod worlds;
