@@ -1,6 +1,6 @@
-# The four things to do here. `setup` is a prerequisite of each and a no-op when nothing is missing.
+# What there is to do here. `setup` is a prerequisite of each and a no-op when nothing is missing.
 
-.PHONY: demo test test-long lint bench setup
+.PHONY: demo test test-long test-matrix lint bench setup
 
 # The incident, for real. `make demo YES=1` approves by itself, for CI. `make demo KEEP=1` leaves everything up.
 demo: setup
@@ -12,6 +12,13 @@ test: setup
 # Campaigns that take minutes: kill -9 a hundred times, and the larger property runs.
 test-long: setup
 	cargo test --workspace --no-fail-fast -- --include-ignored
+
+# The stock packs on every version of PostgreSQL, 13 to 18, and the table of what each action came to.
+# LOCKGATE_WRITE_DOCS=1 writes docs/packs/versions.md; otherwise the test compares with it.
+test-matrix:
+	@scripts/setup --all-servers
+	LOCKGATE_TEST_SERVERS=all cargo test --package lockgate-tests --test catalogue
+	@cat target/test-matrix.md
 
 lint: setup
 	cargo fmt --all --check

@@ -20,7 +20,7 @@ use lockgate::{
         decide,
     },
     pack::{admission::Admission, build, sandbox::Sandbox},
-    postgres::TargetSettings,
+    postgres::{Maintenance, TargetSettings},
     startup::{self, Opened, State},
     store::{Approval, Decision, Vote},
 };
@@ -72,6 +72,12 @@ pub async fn stock_pack() -> &'static BuiltPack {
 pub async fn diagnose_pack() -> &'static BuiltPack {
     static PACK: OnceCell<BuiltPack> = OnceCell::const_new();
     PACK.get_or_init(|| BuiltPack::build("packs/diagnose")).await
+}
+
+/// A second credential, for maintenance.
+#[must_use]
+pub fn maintenance(user: &str) -> Maintenance {
+    toml::from_str(&format!("user = \"{user}\"")).expect("settings")
 }
 
 /// The repository's root.
