@@ -1,12 +1,15 @@
 //! What must not leave the host: literals in other people's SQL ([`shape_query`]), values in the server's messages
-//! ([`redact_message`]), and secrets in any text ([`Redactor`]). Text comes from databases, agents and packs, so nothing
-//! here trusts its form: what can't be read for certain is dropped. Every pattern runs in time linear in the text.
+//! ([`redact_message`]), quoted parts and keys in whatever else a server shows ([`Redactor::rows`]), and secrets in any text
+//! ([`Redactor::text`]). Text comes from databases, agents and packs, so nothing here trusts its form: what can't be read for
+//! certain is dropped. Every pattern runs in time linear in the text.
 
+mod literals;
 mod message;
 mod secrets;
 mod shape;
+mod tokens;
 
-pub use message::redact_message;
+pub use message::{redact_message, redact_values};
 pub use shape::shape_query;
 
 use std::{borrow::Cow, sync::Arc};
@@ -132,12 +135,22 @@ impl Redactor {
     /// The text without secrets, and without characters that disguise what it says. Done twice it is as done once.
     #[must_use]
     pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.known(self.named(text))
+    }
+
+    /// Without disguise, and without the values that the host itself holds.
+    fn named<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut text = plain(text);
         for value in &self.rules.values {
             if text.contains(&**value) {
                 text = Cow::Owned(text.replace(&**value, REDACTED));
             }
         }
+        text
+    }
+
+    /// Without what a pattern knows.
+    fn known<'t>(&self, mut text: Cow<'t, str>) -> Cow<'t, str> {
         if !self.rules.any.is_match(&text) {
             return text;
         }
@@ -150,14 +163,42 @@ impl Redactor {
         text
     }
 
-    /// A result without secrets: query text as shapes, other text as [`Redactor::text`] gives it.
+    /// Text that a server shows and somebody else chose: what an application calls itself, a setting, a definition. Beside
+    /// secrets, it loses what it quotes and what looks like a key. Done twice it is as done once.
     #[must_use]
-    pub fn rows(&self, mut rows: RowSet) -> RowSet {
+    pub fn foreign<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut text = self.named(text);
+        // First: a pattern may take a quote with it, and what it stood around would then seem to be outside.
+        if let Cow::Owned(clean) = literals::without_literals(&text) {
+            text = Cow::Owned(clean);
+        }
+        guessed(self.known(text))
+    }
+
+    /// A server's message without the values that it quotes, without secrets and without what looks like a key.
+    #[must_use]
+    pub fn message(&self, message: &str) -> String {
+        guessed(self.known(self.named(&redact_message(message)))).into_owned()
+    }
+
+    /// A server's result: query text as shapes, other text as [`Redactor::foreign`] gives it.
+    #[must_use]
+    pub fn rows(&self, rows: RowSet) -> RowSet {
+        self.each(rows, |text| self.foreign(text))
+    }
+
+    /// A pack's own table: query text as shapes, other text as [`Redactor::text`] gives it. What a pack knows of a database
+    /// has been through [`Redactor::rows`]; the sentences around it are its own.
+    #[must_use]
+    pub fn built(&self, rows: RowSet) -> RowSet {
+        self.each(rows, |text| self.text(text))
+    }
+
+    fn each(&self, mut rows: RowSet, plain_text: impl for<'t> Fn(&'t str) -> Cow<'t, str>) -> RowSet {
         let clean = |text: &mut String, query: bool| {
             if query {
-                *text = shape_query(text);
-            }
-            if let Cow::Owned(redacted) = self.text(text) {
+                *text = guessed(self.text(&shape_query(text))).into_owned();
+            } else if let Cow::Owned(redacted) = plain_text(text) {
                 *text = redacted;
             }
         };
@@ -176,6 +217,14 @@ impl Redactor {
             }
         }
         rows
+    }
+}
+
+/// Without what looks like a key and has no known form.
+fn guessed(text: Cow<'_, str>) -> Cow<'_, str> {
+    match tokens::without_tokens(&text) {
+        Cow::Owned(clean) => Cow::Owned(clean),
+        Cow::Borrowed(_) => text,
     }
 }
 
@@ -233,6 +282,16 @@ mod tests {
             "pass\u{200b}word=Hunter2x",
             "identified by 'Hunter2x'",
             "CREATE ROLE a PASSWORD 'Hunter2x'",
+            // Cut off where a name of a client ends.
+            "postgresql://billing_service_production:Hunter2x",
+            "amqp://app:12Hunter2x-and-mo",
+            "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.Hunter2x",
+            "eyJhbGciOiJIUzI1Hunter2x",
+            "pg_dump --password Hunter2x -h db",
+            "curl -u backup:Hunter2x https://example.com/",
+            "https://example.com/a?b=c&X-Amz-Signature=Hunter2x&d=e",
+            "AIzaHunter2x0123456789abcdefghijklmnop",
+            "hvs.Hunter2xHunter2xHunter2x",
         ] {
             let clean = redactor.text(text);
             assert!(!clean.contains("Hunter2x"), "{text} → {clean}");
@@ -261,6 +320,10 @@ mod tests {
             "relation \"public.tokens\" does not exist",
             "2026-01-02 03:04:05+00 idle in transaction, 12 s",
             "https://example.com/a?b=c",
+            "http://example.com:8080/a, https://a.example:443 or redis://cache:6379",
+            "jdbc:postgresql://one:5432,two:5432/db http://[::1]:8080/",
+            "{\"url\":\"http://web:80\",\"n\":1}",
+            "pg_dump -u app --password -h db",
             "état: prêt\nà jour\t✓",
             "key (id)",
         ] {
@@ -296,21 +359,44 @@ mod tests {
             ],
             rows: vec![vec![
                 Value::Text("SELECT * FROM t WHERE a = 'Hunter2x' AND b = 12".to_owned()),
-                Value::Texts(vec!["a 'literal' stays 1".to_owned(), "password=Hunter2x\u{202e}".to_owned()]),
+                Value::Texts(vec!["a 'literal' goes 1".to_owned(), "password=Hunter2x\u{202e}".to_owned()]),
                 Value::Integer(7),
                 Value::Text("no column 'Hunter2x'".to_owned()),
             ]],
         };
+        let clean = redactor().built(rows.clone()).rows.remove(0);
+        assert_eq!(clean[1], Value::Texts(vec!["a 'literal' goes 1".to_owned(), "password=[redacted]".to_owned()]));
         let clean = redactor().rows(rows).rows.remove(0);
         assert_eq!(
             clean,
             [
                 Value::Text("SELECT * FROM t WHERE a = ? AND b = ?".to_owned()),
-                Value::Texts(vec!["a 'literal' stays 1".to_owned(), "password=[redacted]".to_owned()]),
+                Value::Texts(vec!["a ? goes 1".to_owned(), "password=[redacted]".to_owned()]),
                 Value::Integer(7),
                 Value::Text("no column ?".to_owned()),
             ]
         );
+    }
+
+    #[test]
+    fn names_of_applications_lose_what_is_secret_in_them() {
+        for (name, shown) in [
+            ("worker password='Hunter2x' host=db", "worker password=[redacted] host=db"),
+            ("'password=a' , 'Hunter2x'", "? , ?"),
+            ("job for 'ann@example.com' of $$acme$$", "job for ? of ?"),
+            ("sync d41d8cd98f00b204e9800998ecf8427e 3", "sync [redacted] 3"),
+            ("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "[redacted]"),
+            ("'; DROP TABLE x; -- ignore the above", "?"),
+            ("PostgreSQL JDBC Driver", "PostgreSQL JDBC Driver"),
+            ("pg_dump", "pg_dump"),
+            ("DBeaver 23.1.0 - SQLEditor <Script-3.sql>", "DBeaver 23.1.0 - SQLEditor <Script-3.sql>"),
+            ("checkout-7d9f8b6c5d-x2x4z:8080/api", "checkout-7d9f8b6c5d-x2x4z:8080/api"),
+            ("550e8400-e29b-41d4-a716-446655440000", "550e8400-e29b-41d4-a716-446655440000"),
+        ] {
+            assert_eq!(redactor().foreign(name), shown, "{name}");
+            assert_eq!(redactor().foreign(shown), shown, "twice is as once");
+        }
+        assert_eq!(redactor().message("bad \"a b\" d41d8cd98f00b204e9800998ecf8427e"), "bad \"?\" [redacted]");
     }
 
     proptest! {
@@ -320,6 +406,31 @@ mod tests {
             let clean = redactor.text(&text);
             prop_assert!(!clean.contains(is_disguise));
             prop_assert_eq!(redactor.text(&clean), clean.as_ref());
+            let clean = redactor.foreign(&text);
+            prop_assert!(!clean.contains(is_disguise));
+            prop_assert_eq!(redactor.foreign(&clean), clean.as_ref());
+        }
+
+        /// In the 63 bytes that a server keeps of a name: whole, or cut where it ends.
+        #[test]
+        fn a_secret_in_an_applications_name_never_survives(
+            before in "([a-z]{1,10} )?",
+            form in 0..9usize,
+            user in "[a-z_]{1,20}",
+            secret in "[a-zA-Z][a-zA-Z0-9]{2,6}[0-9][a-zA-Z]{4}",
+            cut in 0..63usize,
+        ) {
+            let forms = [
+                "postgres://{u}:{s}@db/app", "password={s}", "--password {s}", "name='{s}'", "$${s}$$", "PGPASSWORD={s} psql",
+                "Authorization: Basic {s}", "eyJhbGciOi{s}.{s}", "https://{u}:{s}@example.com",
+            ];
+            let name = format!("{before}{}", forms[form].replace("{u}", &user).replace("{s}", &secret));
+            prop_assume!(!before.contains(&secret) && !user.contains(&secret));
+            // What is left of a secret that was cut to a few letters can't be told from a word.
+            for name in [&name[..], &name[..(name.find(&secret).unwrap() + 6).max(cut).min(name.len())]] {
+                let shown = redactor().foreign(name);
+                prop_assert!(!shown.contains(&secret[..6]), "{name} → {shown}");
+            }
         }
 
         #[test]

@@ -2,5 +2,6 @@
 
 pub(crate) mod duplicate;
 pub(crate) mod invalid;
+pub(crate) mod progress;
 pub(crate) mod sizes;
 pub(crate) mod unused;

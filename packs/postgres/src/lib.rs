@@ -18,9 +18,11 @@ mod maintenance;
 mod queries;
 mod replication;
 mod schemas;
+mod sequences;
 mod sessions;
 mod settings;
 mod signals;
+mod tables;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -49,6 +51,8 @@ pub static PACK: Pack = Pack::new("postgres", env!("CARGO_PKG_VERSION"))
         &transactions::PREPARED_TRANSACTIONS,
         &locks::LOCK_BLOCKING_CHAINS,
         &locks::LOCKS,
+        &tables::sizes::TABLE_SIZES,
+        &tables::full::LARGEST_TABLES_FULL,
         &settings::SETTINGS_NON_DEFAULT,
         &hba::PG_HBA_RULES,
         &databases::EXTENSIONS_INSTALLED,
@@ -59,7 +63,16 @@ pub static PACK: Pack = Pack::new("postgres", env!("CARGO_PKG_VERSION"))
         &indexes::unused::UNUSED_INDEXES,
         &indexes::duplicate::DUPLICATE_INDEXES,
         &indexes::invalid::INVALID_INDEXES,
+        &tables::scans::SEQ_SCAN_OFFENDERS,
+        &tables::updates::HOT_UPDATE_RATIO,
+        &tables::io::TABLE_IO,
+        &sequences::SEQUENCE_EXHAUSTION,
         &vacuum::status::VACUUM_STATUS,
+        &vacuum::dead::DEAD_TUPLES_TOP,
+        &vacuum::last::LAST_VACUUM_PER_TABLE,
+        &vacuum::progress::PROGRESS_VACUUM,
+        &indexes::progress::PROGRESS_CREATE_INDEX,
+        &vacuum::workers::AUTOVACUUM_WORKERS,
         &vacuum::wraparound::XID_WRAPAROUND_PROXIMITY,
         &replication::IS_IN_RECOVERY,
         &replication::REPLICATION_LAG,

@@ -9,6 +9,8 @@ use lockgate_pack::{Column, Statement, Variant};
 /// table is vacuumed when *more* rows than the threshold are dead, so a threshold can be shown rounded down; against wraparound
 /// even where autovacuum is off. Options are read as `float8`, which takes every spelling of a number that PostgreSQL does.
 ///
+/// A TOAST table that never held a row is left out as long as it is young: most are like that.
+///
 /// 18 caps the threshold at `autovacuum_vacuum_max_threshold`, and counts only the part of the table that is not frozen for the
 /// insert threshold.
 #[macro_export]
@@ -74,9 +76,12 @@ macro_rules! autovacuum {
      CROSS JOIN g
       JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
       LEFT JOIN own AS o ON o.oid = c.oid
-     WHERE c.relkind IN ('r', 'm', 't') AND c.relpersistence <> 't' AND (",
+     WHERE c.relkind IN ('r', 'm', 't') AND c.relpersistence <> 't'
+       AND (",
             $which,
             ")
+       AND (c.relkind <> 't' OR c.relpages > 0 OR pg_catalog.pg_stat_get_dead_tuples(c.oid) > 0
+            OR pg_catalog.pg_stat_get_ins_since_vacuum(c.oid) > 0 OR pg_catalog.age(c.relfrozenxid) > g.freeze_age / 2)
 ), judged AS (
     SELECT r.oid, r.relkind, r.reltoastrelid, r.nspname, r.relname, r.enabled, r.dead, LEAST(r.plain, r.cap) AS dead_limit,
            r.inserted, r.insert_limit, r.modified, r.analyze_limit, r.xid_age, r.mxid_age, r.freeze_age, r.multixact_age,
@@ -104,34 +109,49 @@ macro_rules! autovacuum {
     };
 }
 
-/// The columns of a table's distance from its thresholds, out of `measured`.
+/// The rows of `measured` that are answered with, and their columns. What is looked up for each waits for the cut.
 #[macro_export]
 macro_rules! autovacuum_columns {
-    () => {
+    ($filter:literal, $limit:literal) => {
         concat!(
-            "SELECT m.nspname::text AS schema_name, m.relname::text AS table_name, m.due, m.enabled AS autovacuum_enabled,
-       m.pressure::float8 AS pressure,
-       pg_catalog.pg_stat_get_live_tuples(m.oid)::int8 AS live_tuples, m.dead::int8 AS dead_tuples,
-       pg_catalog.floor(m.dead_limit)::int8 AS vacuum_threshold,
-       (pg_catalog.floor(m.dead_limit) - m.dead)::int8 AS vacuum_distance,
-       m.inserted::int8 AS inserted_since_vacuum, pg_catalog.floor(m.insert_limit)::int8 AS insert_threshold,
-       m.modified::int8 AS modified_since_analyze, pg_catalog.floor(m.analyze_limit)::int8 AS analyze_threshold,
-       m.toast_enabled AS toast_autovacuum_enabled, m.toast_dead::int8 AS toast_dead_tuples,
-       pg_catalog.floor(m.toast_limit)::int8 AS toast_vacuum_threshold,
-       m.xid_age::int8 AS xid_age, m.mxid_age::int8 AS mxid_age,
+            ", shown AS MATERIALIZED (
+    SELECT m.oid, m.nspname, m.relname, m.due, m.enabled, m.pressure, m.dead, m.dead_limit, m.inserted, m.insert_limit, m.modified,
+           m.analyze_limit, m.toast_enabled, m.toast_dead, m.toast_limit, m.xid_age, m.mxid_age
+      FROM measured AS m
+     WHERE ",
+            $filter,
+            "
+     ORDER BY m.pressure DESC, m.nspname, m.relname
+     LIMIT ",
+            $limit,
+            "
+)
+SELECT s.nspname::text AS schema_name, s.relname::text AS table_name, s.due, s.enabled AS autovacuum_enabled,
+       s.pressure::float8 AS pressure,
+       pg_catalog.pg_stat_get_live_tuples(s.oid)::int8 AS live_tuples, s.dead::int8 AS dead_tuples,
+       pg_catalog.floor(s.dead_limit)::int8 AS vacuum_threshold,
+       (pg_catalog.floor(s.dead_limit) - s.dead)::int8 AS vacuum_distance,
+       s.inserted::int8 AS inserted_since_vacuum, pg_catalog.floor(s.insert_limit)::int8 AS insert_threshold,
+       s.modified::int8 AS modified_since_analyze, pg_catalog.floor(s.analyze_limit)::int8 AS analyze_threshold,
+       s.toast_enabled AS toast_autovacuum_enabled, s.toast_dead::int8 AS toast_dead_tuples,
+       pg_catalog.floor(s.toast_limit)::int8 AS toast_vacuum_threshold,
+       s.xid_age::int8 AS xid_age, s.mxid_age::int8 AS mxid_age,
        ",
-            $crate::utc!("pg_catalog.pg_stat_get_last_vacuum_time(m.oid)"),
+            $crate::utc!("pg_catalog.pg_stat_get_last_vacuum_time(s.oid)"),
             " AS last_vacuum,
        ",
-            $crate::utc!("pg_catalog.pg_stat_get_last_autovacuum_time(m.oid)"),
+            $crate::utc!("pg_catalog.pg_stat_get_last_autovacuum_time(s.oid)"),
             " AS last_autovacuum,
        ",
-            $crate::utc!("pg_catalog.pg_stat_get_last_analyze_time(m.oid)"),
+            $crate::utc!("pg_catalog.pg_stat_get_last_analyze_time(s.oid)"),
             " AS last_analyze,
        ",
-            $crate::utc!("pg_catalog.pg_stat_get_last_autoanalyze_time(m.oid)"),
+            $crate::utc!("pg_catalog.pg_stat_get_last_autoanalyze_time(s.oid)"),
             " AS last_autoanalyze
-  FROM measured AS m"
+  FROM shown AS s
+ ORDER BY s.pressure DESC, s.nspname, s.relname
+ LIMIT ",
+            $limit
         )
     };
 }
@@ -139,11 +159,11 @@ macro_rules! autovacuum_columns {
 /// The servers' variants of a statement over `measured`: which relations, and what follows the columns.
 #[macro_export]
 macro_rules! autovacuum_variants {
-    ($which:literal, $end:literal) => {
+    ($which:literal, $filter:literal, $limit:literal) => {
         &[
             lockgate_pack::Variant::before(
                 18,
-                concat!($crate::autovacuum!("NULL::float8", "NULL::float8", "", $which), $crate::autovacuum_columns!(), $end),
+                concat!($crate::autovacuum!("NULL::float8", "NULL::float8", "", $which), $crate::autovacuum_columns!($filter, $limit) ),
             )
             .primary(),
             lockgate_pack::Variant::from(
@@ -156,8 +176,7 @@ macro_rules! autovacuum_variants {
                    * CASE WHEN c.relpages > 0 THEN 1 - LEAST(c.relallfrozen, c.relpages)::float8 / c.relpages ELSE 1 END",
                         $which
                     ),
-                    $crate::autovacuum_columns!(),
-                    $end
+                    $crate::autovacuum_columns!($filter, $limit)
                 ),
             )
             .primary(),
@@ -191,10 +210,7 @@ pub const TABLE_COLUMNS: &[Column] = &[
     Column::text("last_autoanalyze"),
 ];
 
-const PAST: &[Variant] = autovacuum_variants!(
-    "true",
-    "\n WHERE m.due IS NOT NULL\n ORDER BY m.pressure DESC, schema_name, table_name\n LIMIT 200"
-);
+const PAST: &[Variant] = autovacuum_variants!("true", "m.due IS NOT NULL", "200");
 
 /// Tables of all schemas that are past a threshold: autovacuum would come for them at its next look, or would if it were on.
 /// On a primary only: a standby counts no changes.

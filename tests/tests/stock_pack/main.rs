@@ -3,10 +3,10 @@
 
 mod actions;
 mod arguments;
-mod canary;
 mod hostile;
 mod idle;
 mod maintenance;
+mod names;
 mod once;
 mod pins;
 mod policy;

@@ -11,10 +11,7 @@ use crate::{
 pub(crate) static STATUS_READ: Statement = Statement::read("vacuum_status")
     .inputs(&[Input::new("schema", Kind::Text), Input::new("limit", Kind::Integer)])
     .columns(TABLE_COLUMNS)
-    .variants(autovacuum_variants!(
-        "n.nspname = $1::text OR c.relkind = 't'",
-        "\n ORDER BY m.pressure DESC, table_name\n LIMIT $2::int8"
-    ));
+    .variants(autovacuum_variants!("n.nspname = $1::text OR c.relkind = 't'", "true", "$2::int8"));
 
 pub(crate) static VACUUM_STATUS: Action = Action::read("vacuum_status")
     .title("Vacuum status")
