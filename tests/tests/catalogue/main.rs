@@ -19,5 +19,7 @@ mod shapes;
 mod sizes;
 mod vacuum;
 mod wordings;
+mod privileges;
+mod shapes;
 mod world;
 mod worlds;
