@@ -13,7 +13,8 @@ const STAGE: &str = "CREATE TABLE kept (id int PRIMARY KEY, turn int, filler tex
     INSERT INTO kept SELECT i, 0, repeat('x', 500) FROM generate_series(1, 20000) i";
 
 /// What two servers have in common if they hold the same rows, read through the index and by a scan of the table.
-const CONTENT: &str = "SELECT (SELECT concat_ws(' ', count(*), sum(turn), sum(hashtext(id || ' ' || turn || filler))) FROM kept)
+const CONTENT: &str =
+    "SELECT (SELECT concat_ws(' ', count(*), sum(turn), sum(hashtext(id || ' ' || turn || filler))) FROM kept)
     || (SELECT count(*) FROM kept AS a JOIN kept AS b USING (id) WHERE a.turn = b.turn)
     || (SELECT count(*) FROM pg_class WHERE relname LIKE 'passing%')";
 
@@ -61,7 +62,8 @@ async fn copied_under_load(major: u32) {
 #[test]
 fn a_standby_made_under_load_holds_what_its_primary_holds() {
     run(async {
-        let copies: Vec<_> = majors().into_iter().map(|major| (major, in_background(copied_under_load(major)))).collect();
+        let copies: Vec<_> =
+            majors().into_iter().map(|major| (major, in_background(copied_under_load(major)))).collect();
         for (major, copy) in copies {
             copy.await.unwrap_or_else(|_| panic!("it was PostgreSQL {major}"));
         }

@@ -19,7 +19,5 @@ mod shapes;
 mod sizes;
 mod vacuum;
 mod wordings;
-mod privileges;
-mod shapes;
 mod world;
 mod worlds;
