@@ -85,13 +85,13 @@ codes! {
     /// The pack gave a statement inputs that don't fit its declaration.
     WrongInputs => "wrong_inputs", "tell the pack's publisher";
     /// The database role lacks a privilege.
-    MissingPrivilege => "missing_privilege", "ask the operator for the grant that the message names";
+    MissingPrivilege => "missing_privilege", "ask the operator for what the message names; `lockgate doctor` prints the grants";
     /// The action does not work on this server version or without this extension.
     UnsupportedServerVersion => "unsupported_server_version", "use a target of a version that the message names";
     /// The action does not work on a standby.
     NotOnStandby => "not_on_standby", "use the primary";
-    /// The server skipped the work with a warning.
-    Skipped => "skipped", "grant what the message names, or set the target's maintenance credential";
+    /// The server skipped the work, or a part of it, with a warning that no missing privilege on the object explains.
+    Skipped => "skipped", "look at what the warning names; a partition may belong to another role";
     /// PostgreSQL answered with an error.
     DatabaseError => "database_error", "read the message; the server refused the statement";
     /// The database could not be reached.

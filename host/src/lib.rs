@@ -17,10 +17,10 @@ pub mod gate;
 pub mod approval;
 pub mod audit;
 pub mod policy;
-pub mod redact;
 
 pub mod pack;
 pub mod postgres;
+pub mod redact;
 pub mod statement;
 pub mod store;
 

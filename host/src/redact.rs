@@ -1,12 +1,15 @@
 //! What must not leave the host: literals in other people's SQL ([`shape_query`]), values in the server's messages
-//! ([`redact_message`]), and secrets in any text ([`Redactor`]). Text comes from databases, agents and packs, so nothing
-//! here trusts its form: what can't be read for certain is dropped. Every pattern runs in time linear in the text.
+//! ([`redact_message`]), quoted parts and keys in whatever else a server shows ([`Redactor::rows`]), and secrets in any text
+//! ([`Redactor::text`]). Text comes from databases, agents and packs, so nothing here trusts its form: what can't be read for
+//! certain is dropped. Every pattern runs in time linear in the text.
 
+mod literals;
 mod message;
 mod secrets;
 mod shape;
+mod tokens;
 
-pub use message::redact_message;
+pub use message::{redact_message, redact_values};
 pub use shape::shape_query;
 
 use std::{borrow::Cow, sync::Arc};
@@ -132,12 +135,22 @@ impl Redactor {
     /// The text without secrets, and without characters that disguise what it says. Done twice it is as done once.
     #[must_use]
     pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.known(self.named(text))
+    }
+
+    /// Without disguise, and without the values that the host itself holds.
+    fn named<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut text = plain(text);
         for value in &self.rules.values {
             if text.contains(&**value) {
                 text = Cow::Owned(text.replace(&**value, REDACTED));
             }
         }
+        text
+    }
+
+    /// Without what a pattern knows.
+    fn known<'t>(&self, mut text: Cow<'t, str>) -> Cow<'t, str> {
         if !self.rules.any.is_match(&text) {
             return text;
         }
@@ -150,14 +163,42 @@ impl Redactor {
         text
     }
 
-    /// A result without secrets: query text as shapes, other text as [`Redactor::text`] gives it.
+    /// Text that a server shows and somebody else chose: what an application calls itself, a setting, a definition. Beside
+    /// secrets, it loses what it quotes and what looks like a key. Done twice it is as done once.
     #[must_use]
-    pub fn rows(&self, mut rows: RowSet) -> RowSet {
+    pub fn foreign<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut text = self.named(text);
+        // First: a pattern may take a quote with it, and what it stood around would then seem to be outside.
+        if let Cow::Owned(clean) = literals::without_literals(&text) {
+            text = Cow::Owned(clean);
+        }
+        guessed(self.known(text))
+    }
+
+    /// A server's message without the values that it quotes, without secrets and without what looks like a key.
+    #[must_use]
+    pub fn message(&self, message: &str) -> String {
+        guessed(self.known(self.named(&redact_message(message)))).into_owned()
+    }
+
+    /// A server's result: query text as shapes, other text as [`Redactor::foreign`] gives it.
+    #[must_use]
+    pub fn rows(&self, rows: RowSet) -> RowSet {
+        self.each(rows, |text| self.foreign(text))
+    }
+
+    /// A pack's own table: query text as shapes, other text as [`Redactor::text`] gives it. What a pack knows of a database
+    /// has been through [`Redactor::rows`]; the sentences around it are its own.
+    #[must_use]
+    pub fn built(&self, rows: RowSet) -> RowSet {
+        self.each(rows, |text| self.text(text))
+    }
+
+    fn each(&self, mut rows: RowSet, plain_text: impl for<'t> Fn(&'t str) -> Cow<'t, str>) -> RowSet {
         let clean = |text: &mut String, query: bool| {
             if query {
-                *text = shape_query(text);
-            }
-            if let Cow::Owned(redacted) = self.text(text) {
+                *text = guessed(self.text(&shape_query(text))).into_owned();
+            } else if let Cow::Owned(redacted) = plain_text(text) {
                 *text = redacted;
             }
         };
@@ -179,6 +220,14 @@ impl Redactor {
     }
 }
 
+/// Without what looks like a key and has no known form.
+fn guessed(text: Cow<'_, str>) -> Cow<'_, str> {
+    match tokens::without_tokens(&text) {
+        Cow::Owned(clean) => Cow::Owned(clean),
+        Cow::Borrowed(_) => text,
+    }
+}
+
 /// What hides or disguises, but for line feeds and tabs, which query text has.
 fn is_disguise(c: char) -> bool {
     is_hidden(c) && !matches!(c, '\n' | '\t')
@@ -195,143 +244,4 @@ fn plain(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::value::Column;
-
-    fn redactor() -> Redactor {
-        Redactor::new(&[]).unwrap()
-    }
-
-    #[test]
-    fn known_forms_of_secrets_go() {
-        let redactor = redactor();
-        for text in [
-            "host=db password=Hunter2x user=app",
-            "password = 'Hunter2x, with \\' and spaces' sslmode=require",
-            "password='Hunter2x cut off by the ser",
-            "PGPASSWORD=Hunter2x psql",
-            "PGSSLPASSWORD: Hunter2x",
-            "ldapbindpasswd=\"Hunter2x\"",
-            "{\"password\": \"Hunter2x\", \"user\": \"app\"}",
-            "{\"api_key\":\"Hunter2x\"}",
-            "db_secret => 'Hunter2x'",
-            "--token=Hunter2x",
-            "sslkey passphrase: Hunter2x",
-            "postgres://app:Hunter2x@db:5432/app",
-            "postgresql://app:p@Hunter2x/y@db/app?sslmode=require",
-            "https://Hunter2x@example.com/",
-            "redis://:Hunter2x@cache:6379",
-            "Authorization: Basic SHVudGVyMng6SHVudGVyMng=Hunter2x",
-            "authorization: bearer Hunter2xHunter2x",
-            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJIdW50ZXIyeCJ9.Hunter2x",
-            "-----BEGIN RSA PRIVATE KEY-----\nHunter2x\n-----END RSA PRIVATE KEY-----",
-            "-----BEGIN PRIVATE KEY-----\nHunter2x",
-            "SCRAM-SHA-256$4096:Hunter2x$abc:def",
-            "pass\u{200b}word=Hunter2x",
-            "identified by 'Hunter2x'",
-            "CREATE ROLE a PASSWORD 'Hunter2x'",
-        ] {
-            let clean = redactor.text(text);
-            assert!(!clean.contains("Hunter2x"), "{text} → {clean}");
-            assert!(clean.contains(REDACTED), "{text} → {clean}");
-            assert_eq!(redactor.text(&clean), clean, "twice is as once");
-        }
-        for text in [
-            "AKIAIOSFODNN7EXAMPLE",
-            "ghp_0123456789abcdefghijABCDEFGHIJ012345",
-            "glpat-0123456789abcdefghij",
-            "xoxb-123456789012-abcdefghijkl",
-            "sk_live_0123456789abcdefghijkl",
-            "md5d41d8cd98f00b204e9800998ecf8427e",
-        ] {
-            assert_eq!(redactor.text(text), REDACTED, "{text}");
-        }
-        assert_eq!(redactor.text("host=db password=x user=app"), "host=db password=[redacted] user=app");
-        assert_eq!(redactor.text("postgres://app:x@db/app"), "postgres://[redacted]@db/app");
-    }
-
-    #[test]
-    fn plain_text_stays_and_is_not_copied() {
-        for text in [
-            "password_encryption",
-            "the password of role app has expired",
-            "relation \"public.tokens\" does not exist",
-            "2026-01-02 03:04:05+00 idle in transaction, 12 s",
-            "https://example.com/a?b=c",
-            "état: prêt\nà jour\t✓",
-            "key (id)",
-        ] {
-            assert!(matches!(redactor().text(text), Cow::Borrowed(same) if same == text), "{text}");
-        }
-    }
-
-    #[test]
-    fn operators_add_patterns_and_values() {
-        let patterns = ["[A-Z]{2}\\d{2}[A-Z0-9]{11,30}".to_owned()];
-        let redactor =
-            Redactor::with_values(&patterns, ["s3cr3t-".to_owned(), "s3cr3t-long".to_owned(), "abc".to_owned()])
-                .unwrap();
-        assert_eq!(redactor.text("iban DE02120300000000202051"), "iban [redacted]");
-        assert_eq!(redactor.text("x s3cr3t-long y s3cr3t-z abc"), "x [redacted] y [redacted]z abc");
-        assert!(!format!("{redactor:?}").contains("s3cr3t"));
-        let refused = |pattern: &str| Redactor::new(&["ok".to_owned(), pattern.to_owned()]).unwrap_err();
-        assert!(matches!(refused("("), RedactionError::Invalid { number: 2, .. }));
-        assert!(matches!(refused("(?=a)"), RedactionError::Invalid { number: 2, .. }));
-        assert!(matches!(refused("(((a{1000}){1000}){1000})"), RedactionError::Invalid { number: 2, .. }));
-        assert_eq!(refused("a*"), RedactionError::MatchesEmpty { number: 2 });
-        assert_eq!(Redactor::new(&vec!["a".to_owned(); 101]).unwrap_err(), RedactionError::TooMany(101));
-    }
-
-    #[test]
-    fn results_are_cleaned_by_the_kind_of_their_columns() {
-        let column = |name: &str, kind| Column { name: name.to_owned(), kind };
-        let rows = RowSet {
-            columns: vec![
-                column("query", ColumnKind::Query),
-                column("app", ColumnKind::Text),
-                column("n", ColumnKind::Integer),
-            ],
-            rows: vec![vec![
-                Value::Text("SELECT * FROM t WHERE a = 'Hunter2x' AND b = 12".to_owned()),
-                Value::Texts(vec!["a 'literal' stays 1".to_owned(), "password=Hunter2x\u{202e}".to_owned()]),
-                Value::Integer(7),
-                Value::Text("no column 'Hunter2x'".to_owned()),
-            ]],
-        };
-        let clean = redactor().rows(rows).rows.remove(0);
-        assert_eq!(
-            clean,
-            [
-                Value::Text("SELECT * FROM t WHERE a = ? AND b = ?".to_owned()),
-                Value::Texts(vec!["a 'literal' stays 1".to_owned(), "password=[redacted]".to_owned()]),
-                Value::Integer(7),
-                Value::Text("no column ?".to_owned()),
-            ]
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_taken(text in any::<String>()) {
-            let redactor = redactor();
-            let clean = redactor.text(&text);
-            prop_assert!(!clean.contains(is_disguise));
-            prop_assert_eq!(redactor.text(&clean), clean.as_ref());
-        }
-
-        #[test]
-        fn a_named_secret_never_survives(
-            before in "[ -~]{0,40}",
-            name in "(my|PG|app[_.-])?(password|PASSWD|secret|token|api_key|access-key|passphrase)",
-            between in "( ?= ?|: ?)",
-            secret in "[a-zA-Z0-9]{8,24}",
-        ) {
-            prop_assume!(!before.contains(&secret));
-            let text = format!("{before} {name}{between}{secret}");
-            prop_assert!(!redactor().text(&text).contains(&secret), "{}", redactor().text(&text));
-        }
-    }
-}
+mod tests;

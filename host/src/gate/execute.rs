@@ -255,7 +255,7 @@ impl Gate {
             return GuestTable { table: Table { title, ..table.table }, built: false };
         }
         let rows = Arc::unwrap_or_clone(table.table.rows);
-        let table = Table { title: self.text(&table.table.title), rows: Arc::new(self.redactor.rows(rows)) };
+        let table = Table { title: self.text(&table.table.title), rows: Arc::new(self.redactor.built(rows)) };
         GuestTable { table, built: true }
     }
 

@@ -17,7 +17,7 @@ use crate::{
         sandbox::{Querier, QueryFailure},
     },
     postgres::{Limits, QueryError, Target},
-    redact::{Redactor, redact_message},
+    redact::Redactor,
     statement::{BindError, Mode},
     value::{RowSet, Value},
 };
@@ -102,8 +102,7 @@ impl Declared {
         match answer {
             Ok(executed) => {
                 let rows = self.redactor.rows(executed.rows);
-                let notices: Vec<String> =
-                    executed.notices.iter().map(|n| self.redactor.text(n).into_owned()).collect();
+                let notices: Vec<String> = executed.notices.iter().map(|n| self.redactor.message(n)).collect();
                 self.note(|account| {
                     account.executed.push(entry(Some(rows.rows.len()), None));
                     account.notices.extend(notices);
@@ -139,7 +138,7 @@ enum Fault {
 impl Fault {
     /// The same fault for two readers: the gate, which refuses with it, and the guest, which may conclude from it.
     fn explain(self, target: &str, redactor: &Redactor) -> (Refusal, QueryFailure) {
-        let clean = |text: &str| redactor.text(&redact_message(text)).into_owned();
+        let clean = |text: &str| redactor.message(text);
         match self {
             Self::Bind(error) => {
                 let text = error.to_string();

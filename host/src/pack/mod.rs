@@ -9,4 +9,6 @@ pub mod catalog;
 pub mod manifest;
 mod privileges;
 pub mod prove;
+pub mod reference;
 pub mod sandbox;
+pub mod wording;

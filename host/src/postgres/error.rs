@@ -3,6 +3,8 @@
 
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
+use crate::redact::{redact_message, redact_values};
+
 /// A target whose settings can't be used. Says which target, which setting and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
@@ -105,18 +107,35 @@ impl QueryError {
     }
 }
 
-/// The longest server message that is handed on, in characters: PostgreSQL quotes whole object names, not texts, so what is
-/// longer carries somebody's data.
-const MAX_MESSAGE: usize = 500;
+/// Source files of the procedural languages, in which an error or a notice has the words of whoever wrote the function.
+const RAISED_IN: &[&str] = &["plpy_elog.c", "plperl.c", "Util.c", "pltcl.c", "plv8.cc"];
 
-/// A server's message as it may leave this room: no control characters, bounded, and for data exceptions (class 22) without
-/// the offending value, which PostgreSQL puts after a colon.
-pub(super) fn clean(code: &SqlState, message: &str) -> String {
-    let message = match message.split_once(": \"") {
-        Some((before, _)) if code.code().starts_with("22") => before,
-        _ => message,
-    };
-    message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_MESSAGE).collect()
+/// What stands for such words.
+const WITHHELD: &str = "a function of the database raised this, and its words may hold anything: they are withheld";
+
+/// A server's message as it may leave this room: names of objects in it, and no values; nothing at all of what a function
+/// of the database said in its own words (an expression index runs one in REINDEX and ANALYZE).
+pub(super) fn clean(error: &DbError) -> String {
+    if raised_by_a_function(error) {
+        return WITHHELD.to_owned();
+    }
+    without_values(error.code(), error.message())
+}
+
+/// Data exceptions (class 22) quote values only.
+fn without_values(code: &SqlState, message: &str) -> String {
+    if code.code().starts_with("22") { redact_values(message) } else { redact_message(message) }
+}
+
+/// Whether somebody's own words are in it: PL/pgSQL's RAISE, which may choose any code, an ASSERT, or another language.
+pub(super) fn raised_by_a_function(error: &DbError) -> bool {
+    was_raised(error.code(), error.routine(), error.file())
+}
+
+fn was_raised(code: &SqlState, routine: Option<&str>, file: Option<&str>) -> bool {
+    code.code().starts_with("P0")
+        || routine == Some("exec_stmt_raise")
+        || file.is_some_and(|file| RAISED_IN.contains(&file))
 }
 
 /// The server ended the session, so nothing more can be expected of it.
@@ -139,7 +158,7 @@ pub(super) fn from_driver(error: &tokio_postgres::Error) -> QueryError {
         return not_from_the_server(error);
     };
     let code = server.code();
-    let message = clean(code, server.message());
+    let message = clean(server);
     if ends_session(server) {
         let hint = if message.contains("startup parameter") { format!("; {POOLER}") } else { String::new() };
         return QueryError::unreachable(format!("the server ended the session: {message}{hint}"));
@@ -199,20 +218,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_data_exception_loses_its_value() {
+    fn a_data_exception_loses_its_values() {
         let code = SqlState::INVALID_TEXT_REPRESENTATION;
         assert_eq!(
-            clean(&code, "invalid input syntax for type integer: \"hunter2\""),
-            "invalid input syntax for type integer"
+            without_values(&code, "invalid input value for enum mood: \"hunter2\""),
+            "invalid input value for enum mood: \"?\""
         );
-        assert_eq!(clean(&SqlState::SYNTAX_ERROR, "at: \"x\""), "at: \"x\"");
+        assert_eq!(without_values(&code, "invalid value \"hunter2\" for \"YYYY\""), "invalid value \"?\" for \"?\"");
+        assert_eq!(
+            without_values(&SqlState::UNDEFINED_TABLE, "relation \"t\" is not there"),
+            "relation \"t\" is not there"
+        );
+    }
+
+    #[test]
+    fn a_functions_own_words_are_known_whatever_code_it_chose() {
+        assert!(was_raised(&SqlState::RAISE_EXCEPTION, None, None));
+        assert!(was_raised(&SqlState::UNIQUE_VIOLATION, Some("exec_stmt_raise"), Some("pl_exec.c")));
+        assert!(was_raised(&SqlState::EXTERNAL_ROUTINE_EXCEPTION, Some("PLy_elog_impl"), Some("plpy_elog.c")));
+        assert!(!was_raised(&SqlState::UNIQUE_VIOLATION, Some("_bt_check_unique"), Some("nbtinsert.c")));
+        assert!(!was_raised(&SqlState::UNDEFINED_TABLE, None, None));
     }
 
     #[test]
     fn control_characters_and_length_are_bounded() {
         let long = format!("a\u{1b}[31m\n{}", "x".repeat(2000));
-        let text = clean(&SqlState::SYNTAX_ERROR, &long);
+        let text = without_values(&SqlState::SYNTAX_ERROR, &long);
         assert!(!text.chars().any(char::is_control));
-        assert_eq!(text.chars().count(), MAX_MESSAGE);
+        assert_eq!(text.chars().count(), 500);
     }
 }

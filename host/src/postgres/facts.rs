@@ -1,21 +1,15 @@
 //! What a server is: version, role in the topology, extensions, and as whom we are there. Read once, kept for a minute,
 //! and forgotten at once when a connection is lost or the server shows another role.
 
-use std::{
-    ops::RangeInclusive,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 
 use super::error::{self, QueryError};
-use crate::statement::ServerFacts;
+use crate::statement::{SUPPORTED, ServerFacts};
 
 /// How long facts are taken for true: an extension that is installed or a standby that is promoted is seen within it.
 const FRESH: Duration = Duration::from_secs(60);
-
-/// The major versions that lockgate's own statements are tested on.
-pub(super) const TESTED: RangeInclusive<u32> = 13..=18;
 
 /// What is known of a server.
 #[derive(Clone, Debug)]
@@ -60,7 +54,7 @@ impl TargetFacts {
             is_superuser: row.try_get(3).map_err(cell)?,
             database: row.try_get(4).map_err(cell)?,
             system_identifier: system,
-            untested: !TESTED.contains(&(version_num / 10_000)),
+            untested: !SUPPORTED.contains(&(version_num / 10_000)),
             read_at,
         })
     }

@@ -30,9 +30,11 @@ pub(super) struct Taken {
 
 impl Notices {
     pub(super) fn push(&self, notice: &DbError) {
-        let text = error::clean(notice.code(), notice.message());
-        let goes_on = notice.routine().is_some_and(|routine| GOES_ON.contains(&routine));
-        self.keep(matches!(notice.parsed_severity(), Some(Severity::Warning)) && !goes_on, text);
+        // Nor does what a function of the database says mean that the server left its own work undone.
+        let goes_on =
+            notice.routine().is_some_and(|routine| GOES_ON.contains(&routine)) || error::raised_by_a_function(notice);
+        let is_warning = matches!(notice.parsed_severity(), Some(Severity::Warning));
+        self.keep(is_warning && !goes_on, error::clean(notice));
     }
 
     fn keep(&self, is_warning: bool, text: String) {

@@ -284,7 +284,7 @@ async fn drive(
             Ok(_) => {}
             // The queries that wait on it are told by the driver.
             Err(error) => {
-                tracing::debug!(%error, "a connection ended");
+                tracing::debug!(error = %error::from_driver(&error), "a connection ended");
                 return;
             }
         }

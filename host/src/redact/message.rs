@@ -32,6 +32,16 @@ static PARTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// ```
 #[must_use]
 pub fn redact_message(message: &str) -> String {
+    without_values(message, true)
+}
+
+/// The same for a message that quotes values only: what looks like a name goes too.
+#[must_use]
+pub fn redact_values(message: &str) -> String {
+    without_values(message, false)
+}
+
+fn without_values(message: &str, names: bool) -> String {
     let clean: String = super::plain(message).replace(['\n', '\t'], " ");
     let Some(parts) = PARTS.as_ref() else {
         return "(message withheld)".to_owned();
@@ -44,7 +54,7 @@ pub fn redact_message(message: &str) -> String {
             format!("{space}(?)")
         } else if let Some(colon) = part("value") {
             format!("{colon}\"?\"")
-        } else if let Some(name) = part("name") {
+        } else if let Some(name) = part("name").filter(|_| names) {
             format!("\"{name}\"")
         } else if found.get(0).is_some_and(|part| part.as_str().starts_with('"')) {
             "\"?\"".to_owned()
@@ -81,6 +91,7 @@ mod tests {
             assert_eq!(redact_message(message), expected);
         }
         assert_eq!(redact_message(&"a".repeat(900)).len(), MAX_CHARS);
+        assert_eq!(redact_values("invalid value \"Ann\" for \"YYYY\""), "invalid value \"?\" for \"?\"");
     }
 
     proptest! {

@@ -43,11 +43,13 @@ struct Shape {
     setting: Setting,
 }
 
-/// `SET name = value` has values without quotes: `SET app.token = abc`.
+/// `SET name = value` has values without quotes: `SET app.token = abc`, `ALTER ROLE a SET app.token = abc`.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Setting {
     #[default]
     Start,
+    /// In a statement that may say `SET` further on, and mean a parameter.
+    Define,
     Name,
     Value,
     No,
@@ -62,7 +64,8 @@ impl Shape {
         let keyword = |expected: &str| word.eq_ignore_ascii_case(expected);
         self.setting = match self.setting {
             _ if word == ";" => Setting::Start,
-            Setting::Start if keyword("set") => Setting::Name,
+            Setting::Start | Setting::Define if keyword("set") => Setting::Name,
+            Setting::Start if keyword("alter") || keyword("create") => Setting::Define,
             Setting::Start => Setting::No,
             Setting::Name if word == "=" || keyword("to") => {
                 self.push(word, "");
@@ -237,7 +240,7 @@ fn is_word(c: char) -> bool {
 }
 
 /// What stands before the closing quote and what after it; doubled ones are inside.
-fn closing(text: &str, quote: char) -> Option<(&str, &str)> {
+pub(super) fn closing(text: &str, quote: char) -> Option<(&str, &str)> {
     let mut from = 0;
     loop {
         let at = from + text.get(from..)?.find(quote)?;
@@ -270,7 +273,7 @@ fn past_comment(text: &str) -> Option<&str> {
 }
 
 /// `$$` or `$tag$` at the start of the text.
-fn dollar_tag(text: &str) -> Option<&str> {
+pub(super) fn dollar_tag(text: &str) -> Option<&str> {
     let name = text.strip_prefix('$')?;
     let end = name.find('$')?;
     let tag = &name[..end];
@@ -300,6 +303,10 @@ mod tests {
             ("ALTER ROLE a PASSWORD 'x' VALID UNTIL '2026'", "ALTER ROLE a PASSWORD ? VALID UNTIL ?"),
             ("SET app.token = abc; SELECT x", "SET app.token = ?; SELECT x"),
             ("SET LOCAL app.token TO 'a', b", "SET LOCAL app.token TO ?"),
+            ("ALTER ROLE a IN DATABASE b SET app.token = abc", "ALTER ROLE a IN DATABASE b SET app.token = ?"),
+            ("ALTER SYSTEM SET app.token TO abc; SELECT x", "ALTER SYSTEM SET app.token TO ?; SELECT x"),
+            ("ALTER TABLE t SET SCHEMA s", "ALTER TABLE t SET SCHEMA s"),
+            ("CREATE TABLE t (a int DEFAULT 7)", "CREATE TABLE t (a int DEFAULT ?)"),
             ("UPDATE t SET a = b WHERE c = 'x'", "UPDATE t SET a = b WHERE c = ?"),
             ("SELECT\n\ta,\r\n\tb", "SELECT a, b"),
             ("", ""),

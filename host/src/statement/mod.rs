@@ -28,6 +28,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::value::{Column, Value};
 
+/// The major versions of PostgreSQL that statements are written and tested for. Newer ones get the newest wording, with a
+/// remark.
+pub const SUPPORTED: std::ops::RangeInclusive<u32> = 13..=version::NEWEST_KNOWN;
+
 /// How a statement is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

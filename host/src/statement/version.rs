@@ -8,6 +8,15 @@ use super::{ExtensionRange, Role, ServerFacts, Variant, proof::Finding, proof::i
 /// author could not know, and so it also serves servers beyond that bound; see [`choose`].
 pub(super) const NEWEST_KNOWN: u32 = 18;
 
+impl Variant {
+    /// Whether it is for servers of a major version and a place in the topology, whatever their extensions.
+    #[must_use]
+    pub fn is_for(&self, major: u32, role: Role) -> bool {
+        let later = self.below_version == 0 || major < self.below_version;
+        self.min_version <= major && later && (self.role == Role::Any || self.role == role)
+    }
+}
+
 /// Why no variant fits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NoVariant {

@@ -3,15 +3,14 @@
 
 mod actions;
 mod arguments;
-mod canary;
 mod hostile;
 mod idle;
 mod maintenance;
+mod names;
 mod once;
 mod pins;
 mod policy;
 mod privileges;
-mod proof;
 mod timeouts;
 mod values;
 mod world;

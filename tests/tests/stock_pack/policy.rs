@@ -128,8 +128,8 @@ fn a_target_has_rules_of_its_own() {
         let offers = gate.offers(&principal());
         let offer = |name: &str| offers.iter().find(|offer| offer.name == name).unwrap();
         let targets = |name: &str| offer(name).targets.iter().map(|t| t.name.clone()).collect::<Vec<_>>();
-        assert_eq!(targets("postgres.terminate_backend"), ["primary"]);
-        assert_eq!(targets("postgres.uptime"), ["primary", "standby"]);
+        assert_eq!(targets("postgres.terminate_backend"), ["keeper", "primary"]);
+        assert_eq!(targets("postgres.uptime"), ["keeper", "primary", "standby"]);
         assert!(offer("postgres.terminate_backend").held && !offer("postgres.uptime").held);
         let (code, message) =
             refused(as_who(&gate, &principal(), "postgres.terminate_backend", "standby", json!({ "pid": 1 })).await);
