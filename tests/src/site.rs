@@ -100,6 +100,13 @@ impl Site {
         site
     }
 
+    /// A host with these targets and both stock packs, `postgres` and `diagnose`.
+    pub async fn with_stock_packs(targets: &[TargetSettings], more: &str) -> Self {
+        let site = Self::with_stock_pack(targets, more).await;
+        site.add(diagnose_pack().await);
+        site
+    }
+
     /// A host with these targets and no pack yet.
     #[must_use]
     pub fn new(targets: &[TargetSettings], more: &str) -> Self {

@@ -73,6 +73,12 @@ async fn make() -> World {
         CREATE TABLE sales.orders (id int PRIMARY KEY, note text);
         INSERT INTO sales.orders SELECT i, 'row ' || i FROM generate_series(1, 1000) i";
     primary.execute_in("shop", schema).await.expect("tables");
+    // What no predefined role brings.
+    let rules = "GRANT SELECT ON pg_catalog.pg_hba_file_rules TO agent;
+        GRANT EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules() TO agent";
+    for database in ["shop", "bare"] {
+        primary.execute_in(database, rules).await.expect("grants");
+    }
     let odd = "CREATE SCHEMA \"Odd Place\"; GRANT USAGE ON SCHEMA \"Odd Place\" TO agent; CREATE EXTENSION pg_stat_statements SCHEMA \"Odd Place\"";
     primary.execute_in("elsewhere", odd).await.expect("an extension");
     let held = "SET ROLE app; CREATE TABLE public.held (id int); CREATE INDEX held_idx ON public.held (id)";

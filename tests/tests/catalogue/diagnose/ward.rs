@@ -85,8 +85,7 @@ impl Ward {
             left.push(session);
         }
         let standby = Cluster::standby(&primary, options()).start().await.expect("a standby");
-        let site = Site::with_stock_pack(&targets(&primary, &standby), "").await;
-        site.add(diagnose_pack().await);
+        let site = Site::with_stock_packs(&targets(&primary, &standby), "").await;
         let gate = site.gate().await;
         Self { primary, standby, site, gate, turn: Mutex::new(()), left: Mutex::new(left), since }
     }
