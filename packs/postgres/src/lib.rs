@@ -22,8 +22,8 @@ mod sequences;
 mod sessions;
 mod settings;
 mod signals;
-mod tables;
 mod slots;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod tls;
