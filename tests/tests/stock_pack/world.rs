@@ -12,10 +12,11 @@ use std::{
 use lockgate::{
     gate::Gate,
     postgres::{
-        Maintenance, TargetSettings,
+        TargetSettings,
         throwaway::{Cluster, Options},
     },
 };
+pub use lockgate_tests::site::maintenance;
 use lockgate_tests::{AGENT, cluster, session, site::Site};
 pub use lockgate_tests::{
     answers::{column, refused, row_where, rows_where, text},
@@ -72,6 +73,12 @@ async fn make() -> World {
         CREATE TABLE sales.orders (id int PRIMARY KEY, note text);
         INSERT INTO sales.orders SELECT i, 'row ' || i FROM generate_series(1, 1000) i";
     primary.execute_in("shop", schema).await.expect("tables");
+    // What no predefined role brings.
+    let rules = "GRANT SELECT ON pg_catalog.pg_hba_file_rules TO agent;
+        GRANT EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules() TO agent";
+    for database in ["shop", "bare"] {
+        primary.execute_in(database, rules).await.expect("grants");
+    }
     let odd = "CREATE SCHEMA \"Odd Place\"; GRANT USAGE ON SCHEMA \"Odd Place\" TO agent; CREATE EXTENSION pg_stat_statements SCHEMA \"Odd Place\"";
     primary.execute_in("elsewhere", odd).await.expect("an extension");
     let held = "SET ROLE app; CREATE TABLE public.held (id int); CREATE INDEX held_idx ON public.held (id)";
@@ -117,11 +124,6 @@ fn targets(primary: &Cluster, standby: &Cluster) -> Vec<TargetSettings> {
         keeper,
         held,
     ]
-}
-
-/// A second credential, for maintenance.
-pub fn maintenance(user: &str) -> Maintenance {
-    toml::from_str(&format!("user = \"{user}\"")).expect("settings")
 }
 
 /// The application's session in `shop`.

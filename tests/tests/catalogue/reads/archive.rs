@@ -61,7 +61,8 @@ fn archiving_that_fails_and_archiving_that_works_are_told_apart() {
         assert!(outcome.notices.iter().any(|n| n.contains("neither a command nor a library")), "{:?}", outcome.notices);
 
         Stage::configure(&stage.primary, &["ALTER SYSTEM SET archive_command = 'true'"]).await;
-        let again = fill_until(stage, |row| row["failing"] == false && text(row, "last_archived_wal") > last.as_str()).await;
+        let again =
+            fill_until(stage, |row| row["failing"] == false && text(row, "last_archived_wal") > last.as_str()).await;
         assert!(int(&again, "archived_count") > int(&works, "archived_count"), "{again:?}");
         assert!(int(&again, "failed_count") > failed, "what failed stays counted: {again:?}");
         let outcome = stage.ask(ACTION, "primary").await;
@@ -73,7 +74,10 @@ fn archiving_that_fails_and_archiving_that_works_are_told_apart() {
 fn a_standby_says_that_it_does_not_archive() {
     on_every_major(async |stage| {
         let outcome = stage.ask(ACTION, "standby").await;
-        assert!(outcome.summary.contains("archiving is off") || outcome.notices[0].contains("ask the primary"), "{outcome:?}");
+        assert!(
+            outcome.summary.contains("archiving is off") || outcome.notices[0].contains("ask the primary"),
+            "{outcome:?}"
+        );
         assert!(outcome.notices.iter().any(|notice| notice.contains("this is a standby")), "{:?}", outcome.notices);
     });
 }

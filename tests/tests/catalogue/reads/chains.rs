@@ -71,16 +71,16 @@ fn a_chain_three_deep_with_two_heads_is_as_postgresql_has_it() {
             assert_eq!(row["head_state"], "idle in transaction");
         }
         let of = |pid: i64, column: &str| {
-            let cells: BTreeSet<_> = found
-                .iter()
-                .filter(|row| row["blocked_pid"] == pid)
-                .map(|row| row[column].to_string())
-                .collect();
+            let cells: BTreeSet<_> =
+                found.iter().filter(|row| row["blocked_pid"] == pid).map(|row| row[column].to_string()).collect();
             cells.into_iter().collect::<Vec<_>>().join(" ")
         };
         assert_eq!(of(second.pid, "blocker_pid"), first.pid.to_string());
         assert_eq!(of(third.pid, "blocker_pid"), second.pid.to_string());
-        assert_eq!((of(first.pid, "relation"), of(first.pid, "lock_type")), ("\"public.top\"".into(), "\"relation\"".into()));
+        assert_eq!(
+            (of(first.pid, "relation"), of(first.pid, "lock_type")),
+            ("\"public.top\"".into(), "\"relation\"".into())
+        );
         assert_eq!(of(second.pid, "lock_type"), "\"transactionid\"");
         assert!(outcome.summary.starts_with("2 chains; the longest is behind backend "), "{}", outcome.summary);
 

@@ -15,10 +15,7 @@ host all all 10.5.0.0/16 radius radiusservers=127.0.0.1 radiussecrets=my Hunter2
 #[test]
 fn each_grant_is_needed_and_named() {
     on_every_major(async |stage| {
-        let grants = [
-            "SELECT ON pg_catalog.pg_hba_file_rules",
-            "EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules()",
-        ];
+        let grants = ["SELECT ON pg_catalog.pg_hba_file_rules", "EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules()"];
         let refused = async || {
             let (code, message) = stage.refusal("pg_hba_rules", "hba").await;
             assert_eq!(code, Code::MissingPrivilege, "{message}");

@@ -7,7 +7,8 @@ use crate::reads::stage::{Row, int, on_every_major, only, text};
 #[test]
 fn parallel_workers_are_seen_with_their_leader() {
     on_every_major(async |stage| {
-        let fill = "DROP TABLE IF EXISTS public.wide; CREATE TABLE public.wide AS SELECT i FROM generate_series(1, 50000) i;
+        let fill =
+            "DROP TABLE IF EXISTS public.wide; CREATE TABLE public.wide AS SELECT i FROM generate_series(1, 50000) i;
             ANALYZE public.wide";
         stage.primary.execute_in("shop", fill).await.unwrap();
         let leader = stage.superuser("shop", "leader").await;
@@ -29,7 +30,10 @@ fn parallel_workers_are_seen_with_their_leader() {
         let workers: Vec<&Row> = rows.iter().filter(|row| row["leader_pid"] == leader.pid).collect();
         let mut pids: Vec<_> = workers.iter().map(|row| int(row, "pid").to_string()).collect();
         pids.sort_unstable();
-        let truth = format!("SELECT string_agg(pid::text, ' ' ORDER BY pid::text) FROM pg_stat_activity WHERE leader_pid = {}", leader.pid);
+        let truth = format!(
+            "SELECT string_agg(pid::text, ' ' ORDER BY pid::text) FROM pg_stat_activity WHERE leader_pid = {}",
+            leader.pid
+        );
         assert_eq!(stage.truth(&truth).await.as_deref(), Some(pids.join(" ").as_str()));
         assert_eq!(workers.len(), 2, "{rows:?}");
         for worker in &workers {

@@ -10,7 +10,8 @@ fn prepared_transactions_are_shown_with_their_age_and_locks() {
         stage.primary.execute_in("counters", older).await.unwrap();
         let next = "SELECT txid_snapshot_xmax(txid_current_snapshot())";
         let older_xid = stage.number(next).await;
-        let older = "BEGIN; INSERT INTO public.a VALUES (1); INSERT INTO public.b VALUES (1); INSERT INTO public.c VALUES (1);
+        let older =
+            "BEGIN; INSERT INTO public.a VALUES (1); INSERT INTO public.b VALUES (1); INSERT INTO public.c VALUES (1);
             PREPARE TRANSACTION 'the older'";
         stage.primary.execute_in("counters", older).await.unwrap();
         stage.burn(7).await;

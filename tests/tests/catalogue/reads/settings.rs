@@ -64,7 +64,8 @@ fn a_setting_that_may_hold_a_secret_is_only_said_to_be_set() {
         let outcome = stage.ask("settings_non_default", "configured").await;
         keeps_the_secret(stage, &outcome);
         let found = rows(&outcome);
-        let mut names = vec!["app.api_key", "app.motto", "archive_command", "auto_explain.anything", "primary_conninfo"];
+        let mut names =
+            vec!["app.api_key", "app.motto", "archive_command", "auto_explain.anything", "primary_conninfo"];
         names.extend(["archive_cleanup_command", "krb_server_keyfile", "restore_command", "ssl_passphrase_command"]);
         for name in names {
             let row = only(&found, "name", name);

@@ -35,7 +35,11 @@ fn a_slot_that_nobody_reads_keeps_wal_and_how_much_is_right() {
         let after = here(stage).await;
         assert!(outcome.summary.starts_with("2 replication slots, 2 without a consumer"), "{}", outcome.summary);
         let found = rows(&outcome);
-        assert_eq!((text(&found[0], "slot_name"), text(&found[1], "slot_name")), ("forgotten", "feed"), "the most first");
+        assert_eq!(
+            (text(&found[0], "slot_name"), text(&found[1], "slot_name")),
+            ("forgotten", "feed"),
+            "the most first"
+        );
         for row in &found {
             let restart = restart_of(stage, text(row, "slot_name")).await;
             assert_eq!(position(text(row, "restart_lsn")), restart);

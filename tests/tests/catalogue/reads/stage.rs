@@ -267,8 +267,9 @@ async fn trusted(primary: &Cluster) -> tempfile::TempDir {
 /// The rows of an outcome's only table.
 pub fn rows(outcome: &Outcome) -> Vec<Row> {
     assert_eq!(outcome.tables.len(), 1, "{}", outcome.action);
-    let RowSet { columns, rows } = &outcome.tables[0].rows;
-    let object = |row: &Vec<Value>| columns.iter().map(|c| c.name.clone()).zip(row.iter().map(Value::to_json)).collect();
+    let RowSet { columns, rows } = &*outcome.tables[0].rows;
+    let object =
+        |row: &Vec<Value>| columns.iter().map(|c| c.name.clone()).zip(row.iter().map(Value::to_json)).collect();
     rows.iter().map(object).collect()
 }
 

@@ -27,14 +27,21 @@ fn the_heaviest_by_total_time_is_first() {
             assert_eq!((int(often, "calls"), int(often, "rows"), int(once, "calls")), (6, 6, 1));
             assert_eq!((text(often, "user_name"), text(often, "database")), ("app", "shop"));
             let number = |row: &Row, column: &str| row[column].as_f64().unwrap();
-            assert!(number(often, "total_ms") >= 1200.0 && number(often, "mean_ms") < number(once, "mean_ms"), "{found:?}");
+            assert!(
+                number(often, "total_ms") >= 1200.0 && number(often, "mean_ms") < number(once, "mean_ms"),
+                "{found:?}"
+            );
             let share = number(often, "percent_of_total") / number(once, "percent_of_total");
             let times = number(often, "total_ms") / number(once, "total_ms");
             assert!((share - times).abs() < 0.01, "{share} {times}");
             assert!(number(often, "percent_of_total") + number(once, "percent_of_total") <= 100.0);
             // What the older extension does not count is not known, and not 0.
             let known = target == "primary";
-            assert_eq!((often["wal_bytes"].is_i64(), often["plan_ms"].is_number()), (known, known), "{target}: {often:?}");
+            assert_eq!(
+                (often["wal_bytes"].is_i64(), often["plan_ms"].is_number()),
+                (known, known),
+                "{target}: {often:?}"
+            );
         }
         stage.primary.execute_in("left_behind", "DROP EXTENSION pg_stat_statements").await.unwrap();
     });

@@ -31,9 +31,9 @@ fn a_plain_session_comes_first_and_a_tls_session_is_described() {
         assert_eq!(own["client_subject"], format!("/CN={HOST}"));
         assert_eq!(own["client_issuer"], "/CN=tests");
         let pid = int(own, "pid");
-        let truth = stage.truth(&format!("SELECT concat_ws('|', version, cipher, bits) FROM pg_stat_ssl WHERE pid = {pid}"));
+        let truth = format!("SELECT concat_ws('|', version, cipher, bits) FROM pg_stat_ssl WHERE pid = {pid}");
         let said = format!("{}|{}|{}", text(own, "tls_version"), text(own, "cipher"), int(own, "bits"));
-        assert_eq!(truth.await.as_deref(), Some(said.as_str()));
+        assert_eq!(stage.truth(&truth).await.as_deref(), Some(said.as_str()));
         assert!(said.starts_with("TLSv1."), "{said}");
 
         // The standby's walsender is a connection, too.

@@ -30,7 +30,11 @@ async fn oldest(stage: &Stage, summary: &str) -> Row {
 fn each_kind_of_holder_is_ranked_by_age_and_named() {
     on_every_major(async |stage| {
         // First of all: making it would wait for the end of every transaction that has an id.
-        stage.primary.execute_in("shop", "SELECT pg_create_logical_replication_slot('pins', 'pgoutput')").await.unwrap();
+        stage
+            .primary
+            .execute_in("shop", "SELECT pg_create_logical_replication_slot('pins', 'pgoutput')")
+            .await
+            .unwrap();
         stage.primary.execute_in("shop", "CREATE TABLE IF NOT EXISTS public.pinned (id int)").await.unwrap();
         stage.burn(20).await;
 
@@ -75,7 +79,10 @@ fn each_kind_of_holder_is_ranked_by_age_and_named() {
         let sender = stage.number("SELECT pid FROM pg_stat_replication").await;
         assert_eq!((text(&standby, "kind"), int(&standby, "pid")), ("standby", sender));
         assert_eq!((text(&standby, "holds"), text(&standby, "state")), ("all tables", "streaming"));
-        assert!(int(&standby, "age") >= 20 && text(&standby, "release").contains("hot_standby_feedback"), "{standby:?}");
+        assert!(
+            int(&standby, "age") >= 20 && text(&standby, "release").contains("hot_standby_feedback"),
+            "{standby:?}"
+        );
 
         // The standby knows who it is that it reports.
         let outcome = stage.ask(ACTION, "standby").await;
