@@ -59,7 +59,10 @@ fn the_share_of_the_range_that_is_used() {
             "the column ends first"
         );
         assert!(number(&row("negative"), "used_percent") > 49.0);
-        assert_eq!((row("own")["owned_by"].as_str(), integer(&row("own"), "last_value")), (Some("public.own.id"), 1));
+        assert_eq!(
+            (row("own_id_seq")["owned_by"].as_str(), integer(&row("own_id_seq"), "last_value")),
+            (Some("public.own.id"), 1)
+        );
         let order = names(&rows, "sequence_name");
         assert_eq!(
             (order[0].as_str(), order.last().map(String::as_str)),
