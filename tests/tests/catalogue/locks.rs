@@ -66,6 +66,12 @@ async fn held(client: &Client) -> Vec<String> {
     client.query(sql, &[]).await.expect("locks").iter().map(|row| row.get(0)).collect()
 }
 
+/// The one exception, with its reason on the page of versions: the function that says where a sequence stands takes the lock
+/// that `nextval` takes (PostgreSQL's `lock_and_open_sequence`), which is in the way of ALTER and DROP SEQUENCE alone.
+fn is_excused(statement: &str, lock: &str) -> bool {
+    statement == "sequence_exhaustion" && lock.starts_with("RowExclusiveLock on sequence ")
+}
+
 /// Runs a statement as a read is run, and says what it held at its end. The error is PostgreSQL's.
 async fn run_read(
     client: &Client,
@@ -94,7 +100,10 @@ async fn all_reads(world: &World, role: Role, client: &Client, pid: i64) {
         for variant in place.wordings(statement) {
             let inputs: Vec<_> = statement.inputs.iter().map(|input| value(input, pid)).collect();
             match run_read(client, &filled(statement, variant, ""), &inputs).await {
-                Ok(held) => assert!(held.is_empty(), "{} on a {role:?}: {held:?}", statement.id),
+                Ok(mut held) => {
+                    held.retain(|lock| !is_excused(&statement.id, lock));
+                    assert!(held.is_empty(), "{} on a {role:?}: {held:?}", statement.id);
+                }
                 Err(error) => panic!("{} on a {role:?}: {error} {:?}", statement.id, error.source()),
             }
             ran += 1;
