@@ -102,7 +102,7 @@ pub fn reach(statements: &[&Statement], on_standby: bool) -> String {
         statement.variants.iter().any(|variant| variant.is_for(major, role))
     };
     // A statement that is for standbys only is not asked of a primary: a pack that has one looks first where it is.
-    let asked = |statement: &Statement, standby: bool| SUPPORTED.any(|major| fits(statement, (major, standby)));
+    let asked = |statement: &Statement, standby: bool| SUPPORTED.clone().any(|major| fits(statement, (major, standby)));
     let reached = |place: &Place| {
         let mut of = statements.iter().filter(|statement| asked(statement, place.1)).peekable();
         of.peek().is_some() && of.all(|statement| fits(statement, *place))
