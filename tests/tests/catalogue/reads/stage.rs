@@ -98,7 +98,8 @@ impl Stage {
         let primary = Cluster::primary(options(&conf)).start().await.expect("a primary");
         let certificates = trusted(&primary).await;
         let roles = format!(
-            "CREATE ROLE {AGENT} LOGIN PASSWORD 'pw' IN ROLE pg_monitor, pg_signal_backend;
+            "SET password_encryption = 'scram-sha-256';
+             CREATE ROLE {AGENT} LOGIN PASSWORD 'pw' IN ROLE pg_monitor, pg_signal_backend;
              CREATE ROLE {APP} LOGIN PASSWORD 'pw';
              CREATE ROLE hba_reader LOGIN IN ROLE pg_monitor;
              CREATE ROLE blind LOGIN"
