@@ -60,9 +60,10 @@ fn value(input: &Input, pid: i64) -> Box<dyn ToSql + Sync> {
 
 /// Locks that a transaction holds other than ACCESS SHARE and the one on its own virtual transaction id, each in words.
 async fn held(client: &Client) -> Vec<String> {
-    let sql =
-        "SELECT pg_catalog.concat_ws(' ', mode, 'on', locktype, relation::oid::regclass::text) FROM pg_catalog.pg_locks
-                WHERE pid = pg_catalog.pg_backend_pid() AND mode <> 'AccessShareLock' AND locktype <> 'virtualxid'";
+    let sql = "SELECT pg_catalog.concat_ws(' ', l.mode, 'on', CASE WHEN c.relkind = 'S' THEN 'sequence' ELSE l.locktype END,
+                      l.relation::oid::regclass::text)
+                 FROM pg_catalog.pg_locks AS l LEFT JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
+                WHERE l.pid = pg_catalog.pg_backend_pid() AND l.mode <> 'AccessShareLock' AND l.locktype <> 'virtualxid'";
     client.query(sql, &[]).await.expect("locks").iter().map(|row| row.get(0)).collect()
 }
 

@@ -33,8 +33,8 @@ A version newer than these gets the wordings of the newest, and what it answers 
 oldest, the newest and the system's own version, and fails if this page does not agree.
 
 No read takes a lock stronger than ACCESS SHARE, on any of these versions, with one exception: PostgreSQL's own function for where a
-sequence stands takes the lock that `nextval` takes (ROW EXCLUSIVE, on the sequence), and so `postgres.sequence_exhaustion`
-and what reads as it does wait for an ALTER SEQUENCE that is under way, and hold one up for a moment.
+sequence stands takes the lock that `nextval` takes (ROW EXCLUSIVE, on the sequence). So `postgres.sequence_exhaustion` waits for
+an ALTER SEQUENCE that is under way, and holds one up for a moment.
 ";
 
 /// What a row says of a version.
