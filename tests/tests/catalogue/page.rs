@@ -31,6 +31,10 @@ arguments and with those of their examples; acts are approved and carried out on
 const CLOSING: &str = "
 A version newer than these gets the wordings of the newest, and what it answers is marked as untested. `make test` sees to the
 oldest, the newest and the system's own version, and fails if this page does not agree.
+
+No read takes a lock stronger than ACCESS SHARE, on any of these versions, with one exception: PostgreSQL's own function for where a
+sequence stands takes the lock that `nextval` takes (ROW EXCLUSIVE, on the sequence), and so `postgres.sequence_exhaustion`
+and what reads as it does wait for an ALTER SEQUENCE that is under way, and hold one up for a moment.
 ";
 
 /// What a row says of a version.

@@ -8,7 +8,7 @@ use lockgate::{
 };
 use lockgate_tests::{
     answers::{row_where, text},
-    session::{APP, PATIENCE, Session},
+    session::{APP, PATIENCE, Session, gone},
     site::{Site, done},
 };
 use serde_json::{Map, Value as Json, json};
@@ -41,10 +41,14 @@ impl Place {
         place
     }
 
-    /// Runs SQL as the application, in a session that ends, which hands in what the session counted.
+    /// Runs SQL as the application in a session of its own, and waits until that is gone: by then it has handed in what it
+    /// counted.
     pub async fn by_app(&self, sql: &str) {
-        let sql = format!("SET SESSION AUTHORIZATION {APP}; {sql}");
-        self.world.primary.execute_in(&self.name, &sql).await.expect("the application's SQL");
+        let session = self.session("passing").await;
+        session.execute(sql).await;
+        let pid = session.pid;
+        drop(session);
+        gone(&self.world.primary, pid).await;
     }
 
     /// A session of the application's that stays.

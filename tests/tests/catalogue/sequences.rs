@@ -21,7 +21,7 @@ fn the_share_of_the_range_that_is_used() {
             CREATE SEQUENCE small AS smallint; SELECT setval('small', 29491);
             CREATE SEQUENCE steps INCREMENT 10 MINVALUE 1 MAXVALUE 1000; SELECT setval('steps', 991);
             CREATE SEQUENCE round MAXVALUE 100 CYCLE; SELECT setval('round', 95);
-            CREATE SEQUENCE full MAXVALUE 10; SELECT setval('full', 10);
+            CREATE SEQUENCE brimful MAXVALUE 10; SELECT setval('brimful', 10);
             CREATE SEQUENCE negative MINVALUE -9223372036854775808 MAXVALUE 9223372036854775807; SELECT setval('negative', 0);
             CREATE SEQUENCE fresh;
             CREATE TABLE fed (id int); CREATE SEQUENCE wide AS bigint OWNED BY fed.id; SELECT setval('wide', 2000000000);
@@ -35,7 +35,7 @@ fn the_share_of_the_range_that_is_used() {
             ("down", 90.0, 100),
             ("small", 90.0, 3276),
             ("steps", 99.1, 0),
-            ("full", 100.0, 0),
+            ("brimful", 100.0, 0),
             ("fresh", 0.0, i64::MAX),
         ] {
             let row = row(name);
@@ -45,7 +45,7 @@ fn the_share_of_the_range_that_is_used() {
         // How many are left is how many the server then gives.
         let given = "DO $$ BEGIN FOR n IN 1..100 LOOP PERFORM nextval('up'); PERFORM nextval('down'); END LOOP; END $$";
         place.by_app(given).await;
-        for name in ["up", "down", "steps", "full"] {
+        for name in ["up", "down", "steps", "brimful"] {
             assert!(place.admin.simple_query(&format!("SELECT nextval('{name}')")).await.is_err(), "{name} is used up");
         }
         let wide = row("wide");
@@ -59,11 +59,14 @@ fn the_share_of_the_range_that_is_used() {
             "the column ends first"
         );
         assert!(number(&row("negative"), "used_percent") > 49.0);
-        assert_eq!((row("own")["owned_by"].as_str(), integer(&row("own"), "last_value")), (Some("public.own.id"), 1));
+        assert_eq!(
+            (row("own_id_seq")["owned_by"].as_str(), integer(&row("own_id_seq"), "last_value")),
+            (Some("public.own.id"), 1)
+        );
         let order = names(&rows, "sequence_name");
         assert_eq!(
             (order[0].as_str(), order.last().map(String::as_str)),
-            ("full", Some("round")),
+            ("brimful", Some("round")),
             "what cycles never runs out"
         );
         assert_eq!(row("round")["cycles"], true);

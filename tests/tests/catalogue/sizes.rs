@@ -81,6 +81,7 @@ fn live_and_dead_rows_stand_beside_the_sizes_and_a_standby_does_not_make_them_up
         place.by_app("DELETE FROM plain WHERE id <= 2000").await;
         place.eventually("SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'plain'", "2000").await;
         place.truth("VACUUM other.elsewhere").await;
+        place.eventually("SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = 'elsewhere'", "1").await;
         let rows = place.rows("largest_tables_full").await;
         let row = of_table(&rows, "plain");
         assert_eq!((integer(&row, "live_tuples"), integer(&row, "dead_tuples")), (3000, 2000));

@@ -3,7 +3,8 @@
 
 use std::process::Command;
 
-use lockgate_tests::session::run;
+use lockgate::value::Value;
+use lockgate_tests::{answers, session::run};
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -45,8 +46,12 @@ fn distance_from_the_thresholds_that_hold_for_the_table() {
             ("heir", ", autovacuum_vacuum_threshold = 9, autovacuum_vacuum_scale_factor = 0"),
         ]);
         let place = Place::of(world, "thresholds", &sql).await;
-        place.truth("ALTER TABLE with_toast ALTER body SET STORAGE EXTERNAL").await;
-        place.truth("INSERT INTO with_toast SELECT i, repeat('x', 5000) FROM generate_series(2001, 2010) i").await;
+        place
+            .by_app(
+                "ALTER TABLE with_toast ALTER body SET STORAGE EXTERNAL;
+                 INSERT INTO with_toast SELECT i, repeat('x', 5000) FROM generate_series(2001, 2010) i",
+            )
+            .await;
         let names_of = ["plain", "at_it", "past_it", "own", "inserted", "never_for_inserts", "with_toast", "heir"];
         for name in names_of {
             // The vacuum's numbers are to be the last word before what is done below.
@@ -152,18 +157,18 @@ fn dead_rows_are_those_that_pgstattuple_finds() {
 #[test]
 fn the_last_vacuum_is_when_it_was() {
     run(for_each_world(async |world| {
-        let place = Place::of(world, "last_vacuum", &tables(&[("never", ""), ("first", ""), ("then", "")])).await;
-        for name in ["first", "then"] {
+        let place = Place::of(world, "last_vacuum", &tables(&[("never", ""), ("first", ""), ("later", "")])).await;
+        for name in ["first", "later"] {
             place.truth(&format!("VACUUM {name}")).await;
             place
                 .eventually(&format!("SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = '{name}'"), "1")
                 .await;
         }
-        place.truth("ANALYZE then").await;
-        place.eventually("SELECT analyze_count FROM pg_stat_user_tables WHERE relname = 'then'", "1").await;
+        place.truth("ANALYZE later").await;
+        place.eventually("SELECT analyze_count FROM pg_stat_user_tables WHERE relname = 'later'", "1").await;
         let rows = place.rows("last_vacuum_per_table").await;
-        assert_eq!(names(&rows, "table_name"), ["never", "first", "then"], "the longest ago first");
-        for (name, vacuums, analyzes) in [("never", 0, 0), ("first", 1, 0), ("then", 1, 1)] {
+        assert_eq!(names(&rows, "table_name"), ["never", "first", "later"], "the longest ago first");
+        for (name, vacuums, analyzes) in [("never", 0, 0), ("first", 1, 0), ("later", 1, 1)] {
             let row = of_table(&rows, name);
             assert_eq!(
                 (integer(&row, "vacuums"), integer(&row, "analyzes"), integer(&row, "autovacuums")),
@@ -248,7 +253,7 @@ fn ages_are_those_of_the_catalog_and_of_the_control_file() {
             place.number(&format!("SELECT mxid_age(datminmxid) {ages}")).await,
         );
         let rows = &outcome.tables[0].rows;
-        let row = lockgate_tests::answers::row_where(rows, "database", &lockgate_tests::answers::text("ages"));
+        let row = answers::row_where(rows, "database", &answers::text("ages"));
         let (xid, mxid) = (integer(&row, "xid_age"), integer(&row, "mxid_age"));
         assert!(
             (before.0..=after.0).contains(&xid) && (before.1..=after.1).contains(&mxid),
@@ -270,11 +275,8 @@ fn ages_are_those_of_the_catalog_and_of_the_control_file() {
         if let (Some(next), Some(oldest)) =
             (control(world, "Latest checkpoint's NextXID"), control(world, "Latest checkpoint's oldestXID:"))
         {
-            let eldest = lockgate_tests::answers::column(rows, "xid_age")
-                .iter()
-                .map(|age| age.to_json().as_i64().unwrap())
-                .max()
-                .unwrap();
+            let eldest =
+                answers::column(rows, "xid_age").iter().map(|age| age.to_json().as_i64().unwrap()).max().unwrap();
             assert!(before.0 <= eldest && eldest <= next - oldest, "{eldest} in {oldest}..{next}");
             assert!(next - oldest - eldest < 100_000, "and not far from it: {eldest} in {oldest}..{next}");
         } else {
@@ -285,7 +287,7 @@ fn ages_are_those_of_the_catalog_and_of_the_control_file() {
         place.truth("VACUUM FREEZE shared").await;
         let tables = place.ask("xid_wraparound_proximity", json!({})).await.tables.remove(1).rows;
         assert!(!names(&tables, "table_name").contains(&"shared".to_owned()) && tables.rows.len() == 10);
-        let oldest = tables.rows[0].iter().map(lockgate::value::Value::to_json).collect::<Vec<Json>>();
+        let oldest = tables.rows[0].iter().map(Value::to_json).collect::<Vec<Json>>();
         let wanted = place.number("SELECT max(age(relfrozenxid)) FROM pg_class WHERE relkind IN ('r', 'm', 't')").await;
         assert!(
             (wanted - oldest[3].as_i64().unwrap()).abs() < 100_000 && oldest[3].as_i64().unwrap() <= wanted,

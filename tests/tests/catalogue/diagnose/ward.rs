@@ -26,8 +26,9 @@ use tokio::sync::{Mutex, OnceCell};
 
 /// The role whose connections have a limit.
 pub const POOL: &str = "pool";
-/// How many sessions of that role were left idle in transaction at the start, and how many connections it may have.
-pub const LEFT: usize = 10;
+/// How many sessions of that role were left idle in transaction at the start, and how many connections it may have: too few
+/// to matter among those of the whole server.
+pub const LEFT: usize = 5;
 /// The databases, one for each story; the targets on the primary are named for them.
 const DATABASES: [&str; 6] = ["locks", "connections", "vacuum", "old", "replication", "indexes"];
 
