@@ -67,6 +67,12 @@ async fn held(client: &Client) -> Vec<String> {
     client.query(sql, &[]).await.expect("locks").iter().map(|row| row.get(0)).collect()
 }
 
+/// The one exception, with its reason on the page of versions: the function that says where a sequence stands takes the lock
+/// that `nextval` takes (PostgreSQL's `lock_and_open_sequence`), which is in the way of ALTER and DROP SEQUENCE alone.
+fn is_excused(statement: &str, lock: &str) -> bool {
+    statement == "sequence_exhaustion" && lock.starts_with("RowExclusiveLock on sequence ")
+}
+
 /// Runs a statement as a read is run, and says what it held at its end. The error is PostgreSQL's.
 async fn run_read(
     client: &Client,
@@ -79,12 +85,6 @@ async fn run_read(
     let held = if answer.is_ok() { held(client).await } else { Vec::new() };
     client.batch_execute("ROLLBACK").await.expect("the end of a transaction");
     answer.map(|_| held)
-}
-
-/// PostgreSQL has one way to ask a sequence for its last value, and that locks it as `nextval` does. The action's description
-/// says so.
-fn allowed(statement: &str, lock: &str) -> bool {
-    statement == "sequence_exhaustion" && lock == "RowExclusiveLock on relation public.orders_id_seq"
 }
 
 /// Runs every read that is for this server.
@@ -101,8 +101,8 @@ async fn all_reads(world: &World, role: Role, client: &Client, pid: i64) {
         for variant in place.wordings(statement) {
             let inputs: Vec<_> = statement.inputs.iter().map(|input| value(input, pid)).collect();
             match run_read(client, &filled(statement, variant, ""), &inputs).await {
-                Ok(held) => {
-                    let held: Vec<_> = held.iter().filter(|lock| !allowed(&statement.id, lock)).collect();
+                Ok(mut held) => {
+                    held.retain(|lock| !is_excused(&statement.id, lock));
                     assert!(held.is_empty(), "{} on a {role:?}: {held:?}", statement.id);
                 }
                 Err(error) => panic!("{} on a {role:?}: {error} {:?}", statement.id, error.source()),
