@@ -1,9 +1,9 @@
-# The four things to do here. `setup` is a prerequisite of each and a no-op when nothing is missing.
+# What there is to do here. A setup is a prerequisite of each and a no-op when nothing is missing.
 
-.PHONY: demo test test-long lint bench setup
+.PHONY: demo test test-long test-matrix lint bench setup setup-build
 
 # The incident, for real. `make demo YES=1` approves by itself, for CI. `make demo KEEP=1` leaves everything up.
-demo: setup
+demo: setup-build
 	cargo run --package lockgate --bin lockgate -- demo $(if $(YES),--yes) $(if $(KEEP),--keep)
 
 test: setup
@@ -13,13 +13,24 @@ test: setup
 test-long: setup
 	cargo test --workspace --no-fail-fast -- --include-ignored
 
-lint: setup
+# The stock packs on every version of PostgreSQL, 13 to 18, and the table of what each action came to.
+# LOCKGATE_WRITE_DOCS=1 writes docs/packs/versions.md; otherwise the test compares with it.
+test-matrix:
+	@scripts/setup --all-servers
+	LOCKGATE_TEST_SERVERS=all cargo test --package lockgate-tests --test catalogue
+	@cat target/test-matrix.md
+
+lint: setup-build
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
-bench: setup
+bench: setup-build
 	cargo run --release --package lockgate-benches
 
 setup:
 	@scripts/setup
+
+# Without the servers that only tests need.
+setup-build:
+	@scripts/setup --no-servers

@@ -73,7 +73,7 @@ pub async fn catalogue() -> Result<Vec<Timed>> {
     let large = Large::new().await?;
     let mut settings = large.cluster.target(TARGET, AGENT, DATABASE);
     settings.pool_size = Some(4);
-    let site = Site::with_stock_pack(&[settings], "").await;
+    let site = Site::with_stock_packs(&[settings], "").await;
     let gate = site.gate().await;
     let mut all = Vec::new();
     for offer in gate.offers(&site::principal()) {

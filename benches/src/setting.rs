@@ -40,7 +40,7 @@ pub struct Host {
 pub struct Setting {
     /// The server.
     pub cluster: Cluster,
-    /// The stock pack.
+    /// The pack `postgres`; a host has `diagnose` too.
     pub pack: BuiltPack,
     /// Its record is on a disk.
     pub disk: Host,
@@ -85,6 +85,7 @@ impl Host {
         let more = format!("[record]\ndir = \"{}\"\n", record.path().display());
         let site = Site::new(&[target(cluster)], &more);
         site.add(pack);
+        site.add(site::diagnose_pack().await);
         let gate = site.gate().await;
         Ok(Self { site, gate, _record: record })
     }

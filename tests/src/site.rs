@@ -20,7 +20,7 @@ use lockgate::{
         decide,
     },
     pack::{admission::Admission, build, sandbox::Sandbox},
-    postgres::TargetSettings,
+    postgres::{Maintenance, TargetSettings},
     startup::{self, Opened, State},
     store::{Approval, Decision, Vote},
 };
@@ -74,6 +74,12 @@ pub async fn diagnose_pack() -> &'static BuiltPack {
     PACK.get_or_init(|| BuiltPack::build("packs/diagnose")).await
 }
 
+/// A second credential, for maintenance.
+#[must_use]
+pub fn maintenance(user: &str) -> Maintenance {
+    toml::from_str(&format!("user = \"{user}\"")).expect("settings")
+}
+
 /// The repository's root.
 #[must_use]
 pub fn root() -> PathBuf {
@@ -91,6 +97,13 @@ impl Site {
     pub async fn with_stock_pack(targets: &[TargetSettings], more: &str) -> Self {
         let site = Self::new(targets, more);
         site.add(stock_pack().await);
+        site
+    }
+
+    /// A host with these targets and both stock packs, `postgres` and `diagnose`.
+    pub async fn with_stock_packs(targets: &[TargetSettings], more: &str) -> Self {
+        let site = Self::with_stock_pack(targets, more).await;
+        site.add(diagnose_pack().await);
         site
     }
 

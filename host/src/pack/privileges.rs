@@ -28,7 +28,7 @@ pub(super) fn prove(
         match text.parse::<Privilege>() {
             Err(error) => wrong.push(error.to_string()),
             Ok(privilege) if proven.contains(&privilege) => {
-                wrong.push(format!("privilege `{privilege}` is there twice"))
+                wrong.push(format!("privilege `{privilege}` is there twice"));
             }
             Ok(privilege) => match complete.then(|| unneeded(&privilege, class, statements)).flatten() {
                 Some(why) => wrong.push(format!("privilege `{privilege}`: {why}")),

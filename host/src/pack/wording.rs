@@ -93,27 +93,22 @@ fn extension(range: &ExtensionRange) -> String {
     }
 }
 
-/// The servers, of those that this build knows, that every one of these statements has a variant for; and the extensions
-/// that their variants ask for.
+/// The servers, of those that this build knows, that every one of these statements has a variant for, of those statements
+/// that are for a primary, or a standby, at all; and the extensions that their variants ask for.
 #[must_use]
 pub fn reach(statements: &[&Statement], on_standby: bool) -> String {
-    let everywhere: Vec<Place> = SUPPORTED.flat_map(|major| [(major, false), (major, true)]).collect();
     let fits = |statement: &Statement, (major, standby): Place| {
         let role = if standby { Role::Standby } else { Role::Primary };
         statement.variants.iter().any(|variant| variant.is_for(major, role))
     };
-    let of = |all: bool| -> BTreeSet<Place> {
-        let reached = |place: &Place| {
-            let mut each = statements.iter().map(|statement| fits(statement, *place));
-            if all { each.all(|fits| fits) } else { each.any(|fits| fits) }
-        };
-        everywhere.iter().filter(|place| (on_standby || !place.1) && reached(place)).copied().collect()
+    // A statement that is for standbys only is not asked of a primary: a pack that has one looks first where it is.
+    let asked = |statement: &Statement, standby: bool| SUPPORTED.clone().any(|major| fits(statement, (major, standby)));
+    let reached = |place: &Place| {
+        let mut of = statements.iter().filter(|statement| asked(statement, place.1)).peekable();
+        of.peek().is_some() && of.all(|statement| fits(statement, *place))
     };
-    // A pack may choose between statements by itself. Then each says where it runs.
-    let (places, chosen) = match of(true) {
-        places if places.is_empty() && !of(false).is_empty() => (of(false), ", by one statement or another"),
-        places => (places, ""),
-    };
+    let everywhere = SUPPORTED.flat_map(|major| [(major, false), (major, true)]);
+    let places: Vec<Place> = everywhere.filter(|place| (on_standby || !place.1) && reached(place)).collect();
     let majors = |standby: bool| ranges(places.iter().filter(|p| p.1 == standby).map(|p| p.0));
     let words = match (majors(false), majors(true)) {
         (primary, standby) if primary.is_empty() && standby.is_empty() => "none that this build knows".to_owned(),
@@ -129,7 +124,7 @@ pub fn reach(statements: &[&Statement], on_standby: bool) -> String {
         .map(|extension| extension.name.as_str())
         .collect();
     let with: String = extensions.iter().map(|name| format!(", with the extension {name}")).collect();
-    format!("{words}{chosen}{with}")
+    format!("{words}{with}")
 }
 
 /// `13 to 15, 17`
@@ -211,11 +206,13 @@ mod tests {
         );
         assert_eq!(of(&[&split], true), "PostgreSQL 13 to 18 as primary, 16 to 18 as standby");
         assert_eq!(of(&[&standby], true), "PostgreSQL 13 to 18, standby only");
-        let primary = statement(vec![variant(0, 0, Role::Primary, None)]);
+        assert_eq!(of(&[&any, &standby], true), "PostgreSQL 13 to 18, primary and standby");
         assert_eq!(
-            of(&[&primary, &standby], true),
-            "PostgreSQL 13 to 18, primary and standby, by one statement or another"
+            of(&[&any, &late, &standby], false),
+            "PostgreSQL 14 to 15, 17 to 18, primary only, with the extension pg_stat_statements"
         );
+        let primary = statement(vec![variant(0, 0, Role::Primary, None)]);
+        assert_eq!(of(&[&primary, &standby], true), "PostgreSQL 13 to 18, primary and standby");
         assert_eq!(of(&[&statement(vec![variant(12, 13, Role::Any, None)])], true), "none that this build knows");
     }
 

@@ -31,8 +31,8 @@ pub(super) struct Taken {
 impl Notices {
     pub(super) fn push(&self, notice: &DbError) {
         // Nor does what a function of the database says mean that the server left its own work undone.
-        let goes_on = notice.routine().is_some_and(|routine| GOES_ON.contains(&routine))
-            || error::raised_by_a_function(notice);
+        let goes_on =
+            notice.routine().is_some_and(|routine| GOES_ON.contains(&routine)) || error::raised_by_a_function(notice);
         let is_warning = matches!(notice.parsed_severity(), Some(Severity::Warning));
         self.keep(is_warning && !goes_on, error::clean(notice));
     }

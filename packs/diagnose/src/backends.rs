@@ -68,6 +68,7 @@ pub(crate) struct Backend {
 }
 
 /// What makes a backend let go, and why it is suggested.
+#[derive(Clone, Copy)]
 pub(crate) enum Remedy {
     Terminate(&'static str),
     Cancel(&'static str),

@@ -192,14 +192,15 @@ impl Scope {
             Severity::Critical => nearly,
             _ => low,
         };
-        let taken = counted(self.used, "connection", "connections");
         let what = if self.server {
             format!(
-                "{taken} are open, and ordinary roles may open {} more: {} is the limit less what is reserved",
+                "{} open, and ordinary roles may open {} more: {} is the limit less what is reserved",
+                counted(self.used, "connection is", "connections are"),
                 self.free(),
                 self.allowed
             )
         } else {
+            let taken = counted(self.used, "connection", "connections");
             format!("one {} has {taken} of the {} that it may have", self.kind, self.allowed)
         };
         Conclusion::new(verdict, severity, what)
@@ -261,8 +262,8 @@ pub(crate) fn diagnose(call: &Call<'_>) -> Result<Diagnosis, Failure> {
         return Err(Failure::internal("the server's own limit is missing"));
     };
     let healthy = format!(
-        "{} are open, and ordinary roles may open {} more",
-        counted(server.used, "connection", "connections"),
+        "{} open, and ordinary roles may open {} more",
+        counted(server.used, "connection is", "connections are"),
         server.free()
     );
     let pressed: Vec<(&Scope, Severity)> =

@@ -28,6 +28,8 @@ const MANY_WAITERS: i64 = 10;
 const LONG_WAIT_SECONDS: i64 = 60;
 /// How many heads get a conclusion of their own. The tables have them all.
 const HEADS_NAMED: usize = 10;
+/// As many rows as the statement returns at most.
+const CHAINS_LISTED: i64 = 1000;
 
 pub(crate) static LOCK_PILEUP: Action = Action::read("lock_pileup")
     .title("Diagnose a lock pile-up")
@@ -39,7 +41,8 @@ pub(crate) static LOCK_PILEUP: Action = Action::read("lock_pileup")
          roll it back), `waits_for_standby` (its commit waits for a synchronous standby: see replication_health), `advisory_lock` (an \
          idle session holds one), `autovacuum`, `server_process`, `replay` (on a standby, what the primary locked), `untracked`, \
          `short_wait` (too young to act on: look again), `resolving` (gone while we looked), `deadlock_resolving` (a circle, which \
-         PostgreSQL ends itself), `healthy`. The table of waiters is the tree under each head; pid 0 is a prepared transaction.",
+         PostgreSQL ends itself), `healthy`. The table of waiters is the tree under each head; pid 0 is a prepared transaction. Replay of a \
+         standby that waits for a query there is for replication_health.",
     )
     .statements(&[&SEES_OTHERS, &CHAINS_READ, &BACKENDS, &PREPARED])
     .privileges(MONITOR)
@@ -68,6 +71,17 @@ pub(crate) fn diagnose(call: &Call<'_>) -> Result<Diagnosis, Failure> {
     let mut conclusions = Vec::new();
     let mut by_waiters: Vec<_> = piles.into_iter().collect();
     by_waiters.sort_by_key(|(_, pile)| std::cmp::Reverse((pile.waiters, pile.longest)));
+    if by_waiters.len() > HEADS_NAMED {
+        notices.push(format!(
+            "{} heads in all; the verdicts are about the {HEADS_NAMED} that hold up the most backends",
+            by_waiters.len()
+        ));
+    }
+    if i64::from(chains.count()) == CHAINS_LISTED {
+        notices.push(format!(
+            "more than {CHAINS_LISTED} backends wait, directly or behind others; the rest is not counted"
+        ));
+    }
     for (pid, pile) in by_waiters.iter().take(HEADS_NAMED) {
         let (conclusion, notice) = match (*pid, &prepared, &heads) {
             (0, Some(rows), _) => (head::prepared(rows, pile)?, None),

@@ -16,7 +16,7 @@ use lockgate_pack_shared::{
 use crate::{
     advice,
     backends::BACKENDS,
-    verdict::{Conclusion, Diagnosis},
+    verdict::{Conclusion, Diagnosis, weight},
 };
 pub(crate) use statements::{HERE, OLDEST, RUNNING};
 
@@ -113,11 +113,11 @@ struct Danger {
 
 /// One conclusion for all databases that are near, this one's if it is among the worst.
 fn wraparound(ages: &Rows, database: &str, standby: bool) -> Result<Option<Danger>, Failure> {
-    let mut near: Option<(Severity, i64, bool)> = None;
-    let mut count = 0_i64;
+    let mut near = (0, 0, Severity::Ok);
+    let (mut count, mut here) = (0_i64, false);
     for row in ages.iter() {
         let number = |column| row.integer(column).map(Option::unwrap_or_default);
-        let mut worst = (Severity::Ok, 0);
+        let mut worst = (0, 0, Severity::Ok);
         for (age, freeze, failsafe) in [
             ("xid_age", "xid_freeze_max_age", "xid_failsafe_age"),
             ("mxid_age", "mxid_freeze_max_age", "mxid_failsafe_age"),
@@ -131,22 +131,21 @@ fn wraparound(ages: &Rows, database: &str, standby: bool) -> Result<Option<Dange
             } else {
                 continue;
             };
-            if worst.1 < age {
-                worst = (severity, age);
+            if (worst.0, worst.1) < (weight(severity), age) {
+                worst = (weight(severity), age, severity);
             }
         }
-        let (severity, age) = worst;
-        if severity == Severity::Ok {
+        if worst.0 == 0 {
             continue;
         }
         count += 1;
-        let here = row.text("database")?.as_deref() == Some(database);
-        near = match near {
-            Some((known, oldest, found)) => Some((known, oldest, found || here)),
-            None => Some((severity, age, here)),
-        };
+        here |= row.text("database")?.as_deref() == Some(database);
+        if (near.0, near.1) < (worst.0, worst.1) {
+            near = worst;
+        }
     }
-    Ok(near.map(|(severity, age, here)| {
+    let (_, age, severity) = near;
+    Ok((count > 0).then(|| {
         let verdict = if severity == Severity::Critical { "wraparound_danger" } else { "wraparound_ahead" };
         let place = match (here, standby) {
             (_, true) => "vacuum its primary",

@@ -22,8 +22,8 @@ mod sequences;
 mod sessions;
 mod settings;
 mod signals;
-mod tables;
 mod slots;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -51,14 +51,14 @@ pub static PACK: Pack = Pack::new("postgres", env!("CARGO_PKG_VERSION"))
         &transactions::PREPARED_TRANSACTIONS,
         &locks::LOCK_BLOCKING_CHAINS,
         &locks::LOCKS,
-        &tables::sizes::TABLE_SIZES,
-        &tables::full::LARGEST_TABLES_FULL,
         &settings::SETTINGS_NON_DEFAULT,
         &hba::PG_HBA_RULES,
         &databases::EXTENSIONS_INSTALLED,
         &databases::DATABASE_STATS,
         &databases::DB_SIZES,
         &checkpoints::BGWRITER_STATS,
+        &tables::sizes::TABLE_SIZES,
+        &tables::full::LARGEST_TABLES_FULL,
         &indexes::sizes::INDEX_SIZES,
         &indexes::unused::UNUSED_INDEXES,
         &indexes::duplicate::DUPLICATE_INDEXES,

@@ -8,11 +8,11 @@ macro_rules! proximity {
     ($failsafe:literal, $multixact_failsafe:literal) => {
         concat!(
             "SELECT x.datname::text AS database, x.xid_age::int8 AS xid_age, x.xid_freeze_max_age, x.xid_failsafe_age,
-       100 * x.xid_age / x.xid_freeze_max_age::float8 AS xid_percent_of_freeze_max_age,
-       100 * x.xid_age / 2147483648::float8 AS xid_percent_of_wall, 2147483648 - x.xid_age::int8 AS xids_left,
+       100::float8 * x.xid_age / x.xid_freeze_max_age::float8 AS xid_percent_of_freeze_max_age,
+       100::float8 * x.xid_age / 2147483648::float8 AS xid_percent_of_wall, 2147483648 - x.xid_age::int8 AS xids_left,
        x.mxid_age::int8 AS mxid_age, x.mxid_freeze_max_age, x.mxid_failsafe_age,
-       100 * x.mxid_age / x.mxid_freeze_max_age::float8 AS mxid_percent_of_freeze_max_age,
-       100 * x.mxid_age / 2147483648::float8 AS mxid_percent_of_wall, 2147483648 - x.mxid_age::int8 AS mxids_left
+       100::float8 * x.mxid_age / x.mxid_freeze_max_age::float8 AS mxid_percent_of_freeze_max_age,
+       100::float8 * x.mxid_age / 2147483648::float8 AS mxid_percent_of_wall, 2147483648 - x.mxid_age::int8 AS mxids_left
   FROM (SELECT d.datname, pg_catalog.age(d.datfrozenxid) AS xid_age, pg_catalog.mxid_age(d.datminmxid) AS mxid_age,
                pg_catalog.current_setting('autovacuum_freeze_max_age')::int8 AS xid_freeze_max_age,
                pg_catalog.current_setting('autovacuum_multixact_freeze_max_age')::int8 AS mxid_freeze_max_age,

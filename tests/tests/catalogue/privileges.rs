@@ -4,6 +4,7 @@
 
 mod backends;
 mod doctor;
+mod idle;
 mod reads;
 mod tables;
 
@@ -15,7 +16,7 @@ use lockgate::{
         Gate,
         call::{Answer, Outcome, Refused},
     },
-    postgres::TargetSettings,
+    postgres::{TargetSettings, throwaway::Cluster},
 };
 use lockgate_tests::{
     session::APP,
@@ -23,44 +24,42 @@ use lockgate_tests::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::world::World;
-
 /// A database of one test with a host for it.
-struct Place {
-    world: &'static World,
+struct Place<'a> {
+    cluster: &'a Cluster,
     database: String,
     site: Site,
     gate: Arc<Gate>,
 }
 
-impl Place {
-    /// A database of the application's with two tables in a schema that nobody else may enter. Each target is a role's own.
-    async fn new(world: &'static World, database: &str, targets: impl Fn(&World) -> Vec<TargetSettings>) -> Self {
-        world.database(database).await;
-        let sql = "SET ROLE app; CREATE SCHEMA sales; REVOKE ALL ON SCHEMA sales FROM PUBLIC";
-        world.primary.execute_in(database, sql).await.expect("a schema");
+impl<'a> Place<'a> {
+    /// A database of the application's with two tables in a schema that nobody else may enter.
+    async fn new(cluster: &'a Cluster, database: &str, targets: &[TargetSettings]) -> Self {
+        cluster.execute(&format!("CREATE DATABASE {database} OWNER {APP}")).await.expect("a database");
+        let sql = format!("SET ROLE {APP}; CREATE SCHEMA sales");
+        cluster.execute_in(database, &sql).await.expect("a schema");
         for table in ["orders", "others"] {
             let sql = format!(
                 "SET ROLE {APP}; CREATE TABLE sales.{table} (id int, note text) WITH (autovacuum_enabled = off);
                  CREATE INDEX {table}_idx ON sales.{table} (id);
                  INSERT INTO sales.{table} SELECT i, 'x' FROM generate_series(1, 500) i; DELETE FROM sales.{table} WHERE id > 400"
             );
-            world.primary.execute_in(database, &sql).await.expect("a table");
+            cluster.execute_in(database, &sql).await.expect("a table");
         }
-        let site = Site::with_stock_pack(&targets(world), "").await;
+        let site = Site::with_stock_pack(targets, "").await;
         site.add(diagnose_pack().await);
         let gate = site.gate().await;
-        Self { world, database: database.to_owned(), site, gate }
+        Self { cluster, database: database.to_owned(), site, gate }
     }
 
     /// Runs something as the superuser in the database of this place.
     async fn grant(&self, sql: &str) {
-        self.world.primary.execute_in(&self.database, sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        self.cluster.execute_in(&self.database, sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
     }
 
     /// The first cell of a query of the superuser's, as text.
     async fn truth(&self, sql: &str) -> Option<String> {
-        let client = self.world.primary.connect_to(&self.database).await.expect("a session");
+        let client = self.cluster.connect_to(&self.database).await.expect("a session");
         client.query_one(sql, &[]).await.expect("a row").get(0)
     }
 

@@ -251,6 +251,8 @@ async fn failing_acts_are_clean(stage: &Stage) {
                 }
             };
             assert_clean(&format!("{action}, {what}"), &shown);
+            let left = if what.contains("value") { "\\\"?\\\"" } else { "are withheld" };
+            assert!(shown.contains(left), "{action}, {what}: {shown}");
             // What a failed REINDEX CONCURRENTLY leaves behind.
             let left =
                 "SELECT string_agg(format('DROP INDEX sales.%I', relname), ';') FROM pg_class WHERE relname ~ '_ccnew'";

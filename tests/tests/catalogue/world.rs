@@ -20,7 +20,7 @@ use lockgate_tests::{
     AGENT,
     servers::{fetched, majors},
     session::{APP, Session, caught_up, in_background},
-    site::{Site, diagnose_pack, stock_pack},
+    site::{Site, diagnose_pack, maintenance, stock_pack},
 };
 use tokio::sync::OnceCell;
 
@@ -82,6 +82,19 @@ impl World {
     /// Another host with the same packs, and the targets `primary` and `standby` in another database.
     pub async fn host_in(&self, database: &str) -> (Site, Arc<Gate>) {
         let site = site(&targets(&self.primary, &self.standby, database)).await;
+        let gate = site.gate().await;
+        (site, gate)
+    }
+
+    /// The same for a role that has the application's credential for maintenance, which owns the tables.
+    pub async fn host_as(&self, role: &str, database: &str) -> (Site, Arc<Gate>) {
+        let maintained = |cluster: &Cluster, name| {
+            let mut target = cluster.target(name, role, database);
+            target.maintenance = Some(maintenance(APP));
+            target
+        };
+        let targets = [maintained(&self.primary, "primary"), maintained(&self.standby, "standby")];
+        let site = site(&targets).await;
         let gate = site.gate().await;
         (site, gate)
     }

@@ -11,7 +11,6 @@ mod once;
 mod pins;
 mod policy;
 mod privileges;
-mod proof;
 mod timeouts;
 mod values;
 mod world;

@@ -12,10 +12,11 @@ use std::{
 use lockgate::{
     gate::Gate,
     postgres::{
-        Maintenance, TargetSettings,
+        TargetSettings,
         throwaway::{Cluster, Options},
     },
 };
+pub use lockgate_tests::site::maintenance;
 use lockgate_tests::{AGENT, cluster, session, site::Site};
 pub use lockgate_tests::{
     answers::{column, refused, row_where, rows_where, text},
@@ -123,11 +124,6 @@ fn targets(primary: &Cluster, standby: &Cluster) -> Vec<TargetSettings> {
         keeper,
         held,
     ]
-}
-
-/// A second credential, for maintenance.
-pub fn maintenance(user: &str) -> Maintenance {
-    toml::from_str(&format!("user = \"{user}\"")).expect("settings")
 }
 
 /// The application's session in `shop`.

@@ -20,9 +20,9 @@ use crate::{
 pub(super) async fn inspect(component: &Path, json: bool) -> Result<(), Refusal> {
     let described = describe(component).await?;
     if json {
-        say_json(described.manifest.manifest())
+        say_json(described.manifest.manifest());
     } else {
-        print(&described)
+        print(&described);
     }
     Ok(())
 }

@@ -149,7 +149,7 @@ impl Backend {
                     "its statement holds up everybody behind it; cancelled, it rolls back and releases its locks",
                 ),
             ),
-            "idle" => (
+            "idle" if lasts => (
                 "advisory_lock",
                 format!(
                     "is idle outside any transaction for {state} and still holds a lock, so it is an advisory lock of its session; \
@@ -157,7 +157,7 @@ impl Backend {
                 ),
                 Remedy::None,
             ),
-            "idle in transaction" | "idle in transaction (aborted)" => short(),
+            "idle" | "idle in transaction" | "idle in transaction (aborted)" => short(),
             _ => (
                 "untracked",
                 "does what is not tracked (track_activities is off), so nothing can be said about it".to_owned(),

@@ -11,7 +11,7 @@ use super::{BACKEND, look, required, signallable, still_there};
 use crate::common::PID;
 
 macro_rules! terminate {
-    ($terminate:literal) => {
+    ($terminate:literal, $waited:literal) => {
         concat!(
             "WITH approved AS MATERIALIZED (
     SELECT a.pid
@@ -27,18 +27,27 @@ macro_rules! terminate {
 )
 SELECT ",
             $terminate,
-            " AS ended FROM approved AS v"
+            " AS ended, ",
+            $waited,
+            " AS waited FROM approved AS v"
         )
     };
 }
 
-/// From 14 on PostgreSQL can wait for the backend to be gone, which is the only certain answer.
+/// From 14 on PostgreSQL can wait for the backend to be gone, which is the only certain answer. It says false both for a
+/// backend that was gone before and for one that did not go in time; how long it took tells the two apart.
 pub(crate) static TERMINATE: Statement = Statement::act("terminate_backend")
     .inputs(&[Input::new("pid", Kind::Integer), Input::new("backend_start", Kind::Text)])
-    .columns(&[Column::boolean("ended")])
+    .columns(&[Column::boolean("ended"), Column::boolean("waited")])
     .variants(&[
-        Variant::before(14, terminate!("pg_catalog.pg_terminate_backend(v.pid)")),
-        Variant::from(14, terminate!("pg_catalog.pg_terminate_backend(v.pid, 3000)")),
+        Variant::before(14, terminate!("pg_catalog.pg_terminate_backend(v.pid)", "false")),
+        Variant::from(
+            14,
+            terminate!(
+                "pg_catalog.pg_terminate_backend(v.pid, 3000)",
+                "(pg_catalog.clock_timestamp() >= pg_catalog.statement_timestamp() + pg_catalog.make_interval(secs => 2.9))"
+            ),
+        ),
     ])
     .max_rows(1)
     .timeout_ms(10_000)
@@ -84,9 +93,18 @@ fn preview(call: &Call<'_>) -> Result<Evidence, Failure> {
 fn run(call: &Call<'_>) -> Result<Outcome, Failure> {
     let pid = call.integer("pid")?;
     let answer = call.execute(&TERMINATE)?;
-    let ended = answer.first().map(|row| row.boolean("ended")).transpose()?.flatten() == Some(true);
-    // If this look fails, what is known is what PostgreSQL answered.
-    let left = still_there(call).unwrap_or_default();
+    let says =
+        |column| Ok::<_, Failure>(answer.first().map(|row| row.boolean(column)).transpose()?.flatten() == Some(true));
+    let (ended, waited) = (says("ended")?, says("waited")?);
+    let left = match still_there(call) {
+        Ok(left) => left,
+        // What is known is what PostgreSQL answered: that the signal was sent.
+        Err(_) if ended => {
+            return Ok(Outcome::new(format!("told backend {pid} to end"))
+                .notice("whether it is gone could not be looked up afterwards"));
+        }
+        Err(_) => None,
+    };
     match (ended, left) {
         (true, None) => Ok(Outcome::new(format!(
             "backend {pid} is gone: its transaction was rolled back and its locks are released"
@@ -101,6 +119,10 @@ fn run(call: &Call<'_>) -> Result<Outcome, Failure> {
                 "it ends at its next chance; one that is stuck in the operating system may need a person at the server",
             )
             .table("The backend right afterwards", rows)),
+        // It was told to end, and did so between the end of the wait and the second look.
+        (false, None) if waited => Ok(Outcome::new(format!(
+            "backend {pid} is gone, after more than 3 s: its transaction was rolled back and its locks are released"
+        ))),
         (false, None) => {
             Err(Failure::no_effect(format!("backend {pid} was already gone; PostgreSQL did not have to end it")))
         }

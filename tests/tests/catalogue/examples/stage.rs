@@ -58,6 +58,8 @@ impl Stage {
             primary.execute(statement).await.expect("roles and databases");
         }
         primary.execute_in(SHOP, &TABLES.replace("AGENT", AGENT)).await.expect("tables");
+        let slot = "SELECT pg_create_logical_replication_slot('billing_cdc', 'pgoutput')";
+        primary.execute_in(SHOP, slot).await.expect("a slot");
         let invalid = "CREATE UNIQUE INDEX CONCURRENTLY customers_email_key ON customers (email)";
         assert!(primary.execute_in(SHOP, invalid).await.is_err(), "there are duplicates");
         let standby = Cluster::standby(&primary, options).start().await.expect("a standby");
@@ -81,6 +83,8 @@ impl Stage {
             _sessions: Vec::new(),
             _running: Vec::new(),
         };
+        let forget = "SELECT pg_stat_statements_reset()";
+        stage.primary.execute_in(SHOP, forget).await.expect("what the stage took is forgotten");
         stage.sessions().await;
         stage
     }
@@ -157,7 +161,15 @@ impl Stage {
                 json!({ "older_than_seconds": 60 })
             }
             "analyze_table" | "vacuum_table" => json!({ "schema": "public", "table": "customers" }),
-            "reindex_concurrent" => json!({ "schema": "public", "index": "customers_name_idx" }),
+            "reindex_concurrent" => {
+                // It refuses to wait for what has been open for so long.
+                let old = "backend_xmin IS NOT NULL AND xact_start < now() - interval '20 s'";
+                let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {old}");
+                self.primary.execute(&end).await.expect("the night's work is ended");
+                let left = format!("SELECT count(*) FROM pg_stat_activity WHERE {old}");
+                self.primary.wait_for(&left, "0", PATIENCE).await.expect("it is gone");
+                json!({ "schema": "public", "index": "customers_name_idx" })
+            }
             _ => json!({}),
         };
         arguments.as_object().cloned().unwrap_or_default()
@@ -193,7 +205,6 @@ const TABLES: &str = "
     GRANT SELECT ON pg_catalog.pg_hba_file_rules TO AGENT;
     GRANT EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules() TO AGENT;
     GRANT CREATE ON SCHEMA public TO app;
-    SELECT pg_create_logical_replication_slot('billing_cdc', 'pgoutput');
     SET ROLE app;
     CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL, email text NOT NULL);
     INSERT INTO customers SELECT i, 'customer ' || i, 'c' || i % 4990 || '@example.com' FROM generate_series(1, 5000) i;

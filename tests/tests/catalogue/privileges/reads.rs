@@ -16,7 +16,8 @@ use crate::world::for_each_world;
 /// Every action of low risk; each has a default for every argument.
 fn low(gate: &Gate) -> Vec<String> {
     let offers = gate.offers(&principal());
-    let low: Vec<String> = offers.iter().filter(|o| o.reads_only && o.risk == Risk::Low).map(|o| o.name.clone()).collect();
+    let low: Vec<String> =
+        offers.iter().filter(|o| o.reads_only && o.risk == Risk::Low).map(|o| o.name.clone()).collect();
     assert!(low.len() >= 13, "{low:?}");
     low
 }
@@ -26,7 +27,8 @@ fn a_read_answers_under_pg_monitor_or_names_what_else_it_takes() {
     run(for_each_world(async |world| {
         let database = "privileges_reads";
         world.primary.execute("CREATE ROLE watches LOGIN IN ROLE pg_monitor").await.expect("a role");
-        let place = Place::new(world, database, |world| vec![world.primary.target("watches", "watches", database)]).await;
+        let targets = [world.primary.target("watches", "watches", database)];
+        let place = Place::new(&world.primary, database, &targets).await;
         let mut named = BTreeSet::new();
         for action in low(&place.gate) {
             match call(&place.gate, &action, "watches", json!({})).await {
@@ -69,7 +71,8 @@ fn a_read_of_a_role_with_nothing_names_pg_monitor_and_nothing_more_than_is_missi
     run(for_each_world(async |world| {
         let database = "privileges_nothing";
         world.primary.execute("CREATE ROLE has_nothing LOGIN NOINHERIT").await.expect("a role");
-        let place = Place::new(world, database, |world| vec![world.primary.target("nothing", "has_nothing", database)]).await;
+        let targets = [world.primary.target("nothing", "has_nothing", database)];
+        let place = Place::new(&world.primary, database, &targets).await;
         let named = place.lacks("postgres.activity_detail", "nothing", json!({})).await;
         // A role that inherits nothing would have the membership and not its rights.
         let expected: &[&str] = if world.major >= 16 {

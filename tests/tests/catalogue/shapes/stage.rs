@@ -170,7 +170,7 @@ fn write_hba(cluster: &Cluster) {
         text,
         "host a b 10.1.1.1/32 ldap ldapserver=x ldapbasedn=y ldapbinddn=z ldapbindpasswd={CANARY}\n\
          host a b 10.1.1.2/32 ldap ldapserver=x ldapbindpasswd=\"{CANARY}\n\
-         host a b 10.1.1.3/32 radius radiusservers=x radiussecrets={CANARY}\n\
+         host a b 10.1.1.3/32 radius radiusservers=127.0.0.1 radiussecrets={CANARY}\n\
          host a b 10.1.1.4/32 md5 password={CANARY}\n\
          host a b {CANARY}\n"
     );
