@@ -50,7 +50,7 @@ fn action(name: &str, words: &str) -> Action {
         run_statements: vec!["common".to_owned(), format!("{name}_read")],
         preview_statements: Vec::new(),
         side_effects: String::new(),
-        privileges: vec![words.to_owned()],
+        privileges: vec!["pg_monitor".to_owned()],
         works_on_standby: true,
         idempotent: true,
         examples: vec![Example { situation: words.to_owned(), arguments: r#"{"limit": 5}"#.to_owned() }],
@@ -90,7 +90,7 @@ fn the_page_says_all_that_is_declared() {
     assert_eq!(
         first,
         "## first\\_look\n\n**Looks twice.** Looks twice.\n\n| | |\n|---|---|\n| call | `sample.first_look` |\n\
-         | risk | low; its statements are of class read |\n| needs | `Looks twice.` |\n\
+         | risk | low; its statements are of class read |\n| needs | `pg_monitor` |\n\
          | servers | PostgreSQL 13 to 18, primary and standby |\n\
          | runs | [common](#statement-common) (read, one row, 5 s), `first_look_read` (read, one row, 5 s) |\n\n\
          | argument | type | | |\n|---|---|---|---|\n| `limit` | integer 1 to 200 | default 20 | Looks twice. |\n\n\
