@@ -124,7 +124,8 @@ pub async fn worlds() -> &'static [World] {
         assert!(!TRIED.swap(true, Ordering::SeqCst), "the servers did not start: see the first test that failed");
         // Their components are built once, before several hosts ask for them.
         let majors = majors();
-        (stock_pack().await, diagnose_pack().await);
+        stock_pack().await;
+        diagnose_pack().await;
         let making: Vec<_> = majors.into_iter().map(|major| in_background(World::make(major))).collect();
         let mut worlds = Vec::new();
         for world in making {

@@ -206,7 +206,8 @@ async fn wards() -> impl Iterator<Item = (u32, &'static Ward)> {
     static WARDS: OnceCell<Vec<(u32, Ward)>> = OnceCell::const_new();
     let make = async || {
         let majors = majors();
-        (stock_pack().await, diagnose_pack().await);
+        stock_pack().await;
+        diagnose_pack().await;
         let making: Vec<_> = majors.into_iter().map(|major| (major, in_background(Ward::make(major)))).collect();
         let mut wards = Vec::new();
         for (major, ward) in making {

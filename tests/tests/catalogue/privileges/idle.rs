@@ -151,7 +151,8 @@ fn kill_idle_ends_what_was_listed_and_nothing_else() {
             let effect = end["tables"][0]["effect"].as_array().expect("what was signalled");
             let mut signalled: Vec<_> = effect.iter().filter_map(|row| row[0].as_i64()).collect();
             let mut ended = victims.each_ref().map(|victim| victim.pid);
-            (signalled.sort_unstable(), ended.sort_unstable());
+            signalled.sort_unstable();
+            ended.sort_unstable();
             assert_eq!(signalled, ended, "{end}");
         }
     });

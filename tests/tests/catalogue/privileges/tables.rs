@@ -83,7 +83,7 @@ fn a_table_is_maintained_with_exactly_what_it_takes() {
             let refused = refusal(call(&place.gate, "postgres.analyze_table", target, of_table("orders")).await);
             assert_eq!(refused.code, Code::MissingPrivilege, "{refused}");
             assert!(refused.message.contains("skipping"), "the server's warning is the message: {refused}");
-            assert_eq!(statements(&refused), [own.clone()], "only what is missing is named");
+            assert_eq!(statements(&refused), std::slice::from_ref(&own), "only what is missing is named");
 
             // With: the very statement that was named. Each does its work once, and nothing else is ever in the books.
             place.grant(&statements(&refused).concat()).await;
@@ -142,7 +142,7 @@ fn what_was_approved_and_then_taken_away_is_not_done() {
             let refused = refusal(ended(&place.gate, &approval).await);
             assert_eq!(refused.code, Code::MissingPrivilege, "{refused}");
             assert!(refused.message.contains(says), "{refused}");
-            assert_eq!(statements(&refused), [own.clone()], "{refused:?}");
+            assert_eq!(statements(&refused), std::slice::from_ref(&own), "{refused:?}");
             let end = place.site.record().into_iter().rfind(|line| line["ev"] == "call.outcome").expect("an end");
             assert_eq!((&end["status"], &end["code"]), (&json!("failed"), &json!("missing_privilege")), "{end}");
         }

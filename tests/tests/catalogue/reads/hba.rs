@@ -75,7 +75,8 @@ fn rules_are_shown_without_their_secrets_and_errors_come_first() {
         let options = "radiusservers=127.0.0.1, radiussecrets=[redacted], radiusidentifiers=db";
         let mut shown: Vec<_> = text(radius, "options").split(", ").collect();
         let mut wanted: Vec<_> = options.split(", ").collect();
-        (shown.sort_unstable(), wanted.sort_unstable());
+        shown.sort_unstable();
+        wanted.sort_unstable();
         assert_eq!(shown, wanted);
 
         // Files and numbers came with 16.
