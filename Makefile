@@ -6,18 +6,21 @@
 demo: setup-build
 	cargo run --package lockgate --bin lockgate -- demo $(if $(YES),--yes) $(if $(KEEP),--keep)
 
+# Many tests wait for what happens on a server, so more of them run at once than there are cores.
+TEST_THREADS ?= 4
+
 test: setup
-	cargo test --workspace --no-fail-fast
+	cargo test --workspace --no-fail-fast -- --test-threads=$(TEST_THREADS)
 
 # Campaigns that take minutes: kill -9 a hundred times, and the larger property runs.
 test-long: setup
-	cargo test --workspace --no-fail-fast -- --include-ignored
+	cargo test --workspace --no-fail-fast -- --include-ignored --test-threads=$(TEST_THREADS)
 
 # The stock packs on every version of PostgreSQL, 13 to 18, and the table of what each action came to.
 # LOCKGATE_WRITE_DOCS=1 writes docs/packs/versions.md; otherwise the test compares with it.
 test-matrix:
 	@scripts/setup --all-servers
-	LOCKGATE_TEST_SERVERS=all cargo test --package lockgate-tests --test catalogue
+	LOCKGATE_TEST_SERVERS=all cargo test --package lockgate-tests --test catalogue -- --test-threads=$(TEST_THREADS)
 	@cat target/test-matrix.md
 
 lint: setup-build

@@ -18,8 +18,9 @@ const CONTENT: &str =
     || (SELECT count(*) FROM kept AS a JOIN kept AS b USING (id) WHERE a.turn = b.turn)
     || (SELECT count(*) FROM pg_class WHERE relname LIKE 'passing%')";
 
-/// How the primary keeps what the standby asks for after it was copied: the log of the one turn that the writer may be in then.
-const CONF: &str = "wal_keep_size = '64MB'";
+/// How the primary keeps what the standby asks for after it was copied. On a busy machine a backup may begin and end within one
+/// turn of the writer, which then writes on until the standby is up.
+const CONF: &str = "wal_keep_size = '4GB'";
 
 /// Writes until the backup was made, which its slot tells; says how many turns that were.
 async fn write(primary: &Cluster, mut stop: oneshot::Receiver<()>) -> u32 {

@@ -135,7 +135,7 @@ async fn notices_belong_to_their_statement() {
     let target = db.target();
     // No machine of a test gives such pids; the server says so with each.
     for pid in [4_194_301, 4_194_302] {
-        let sql = "SELECT pg_catalog.pg_cancel_backend($1::int8::int4) AS done";
+        let sql = "SELECT pg_catalog.pg_cancel_backend($1::int8::int4)::int4::int8 AS done";
         let cancel = with(read(sql, &["done"]), &[(InputKind::Integer, Value::Integer(pid))]);
         let notices = target.execute(&cancel, &limits()).await.unwrap().notices;
         assert!(matches!(notices.as_slice(), [one] if one.contains(&pid.to_string())), "{pid}: {notices:?}");
