@@ -3,6 +3,7 @@
 
 use lockgate::{
     error::Code,
+    statement::Role,
     value::{ColumnKind, Value},
 };
 use lockgate_tests::site::{call, done, ended, held, principal};
@@ -30,19 +31,31 @@ fn every_read_answers_as_declared_on_both_servers() {
         for action in pack.actions().filter(|action| action.reads_only()) {
             let name = format!("postgres.{}", action.declared().name);
             for target in ["primary", "standby"] {
+                // What a standby's numbers would be zeros of is asked of the primary; its statements say so.
+                let primary_only = !action.declared().works_on_standby
+                    || action.statements().into_values().any(|statement| {
+                        statement.declaration().variants.iter().all(|variant| variant.role == Role::Primary)
+                    });
+                if target == "standby" && primary_only {
+                    let (code, message) = refused(call(&world.gate, &name, target, json!({})).await);
+                    assert_eq!(code, Code::NotOnStandby, "{name}: {message}");
+                    continue;
+                }
                 let outcome = done(&world.gate, &name, target, json!({})).await;
                 assert_eq!((outcome.action.as_str(), outcome.target.as_str()), (name.as_str(), target));
                 assert!(outcome.summary.len() > 5 && !outcome.record_degraded, "{name}: {}", outcome.summary);
-                assert_eq!(outcome.tables.len(), 1, "{name}");
-                let rows = &outcome.tables[0].rows;
-                let mut declared = action.statements().into_values().map(|s| s.declaration());
-                let statement = declared.find(|s| s.columns == rows.columns);
-                let statement = statement.unwrap_or_else(|| panic!("{name}: no statement has {:?}", rows.columns));
-                assert!(rows.rows.len() <= statement.max_rows as usize, "{name}");
-                for row in &rows.rows {
-                    assert_eq!(row.len(), rows.columns.len(), "{name}");
-                    for (column, cell) in rows.columns.iter().zip(row) {
-                        assert!(is_of(column.kind, cell), "{name} {}: {cell:?}", column.name);
+                assert!(!outcome.tables.is_empty(), "{name}");
+                for table in &outcome.tables {
+                    let rows = &table.rows;
+                    let mut declared = action.statements().into_values().map(|s| s.declaration());
+                    let statement = declared.find(|s| s.columns == rows.columns);
+                    let statement = statement.unwrap_or_else(|| panic!("{name}: no statement has {:?}", rows.columns));
+                    assert!(rows.rows.len() <= statement.max_rows as usize, "{name}");
+                    for row in &rows.rows {
+                        assert_eq!(row.len(), rows.columns.len(), "{name}");
+                        for (column, cell) in rows.columns.iter().zip(row) {
+                            assert!(is_of(column.kind, cell), "{name} {}: {cell:?}", column.name);
+                        }
                     }
                 }
                 let events: Vec<_> = world.site.run(&outcome.run).iter().map(|l| l["ev"].clone()).collect();
@@ -50,7 +63,7 @@ fn every_read_answers_as_declared_on_both_servers() {
                 answered += 1;
             }
         }
-        assert!(answered >= 24, "{answered} answers");
+        assert!(answered >= 70, "{answered} answers");
         assert!(world.site.verify_record().intact, "the record holds");
     });
 }
