@@ -148,6 +148,7 @@ fn lower_action(action: &Action) -> wit::Action {
             .flatten()
             .map(|example| wit::Example { situation: example.situation.into(), arguments: example.arguments.into() })
             .collect(),
+        search_terms: action.search_terms.iter().map(|&term| term.into()).collect(),
     }
 }
 

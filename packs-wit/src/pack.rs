@@ -56,6 +56,7 @@ pub struct Action {
     pub(crate) works_on_standby: bool,
     pub(crate) idempotent: bool,
     pub(crate) examples: [Option<Example>; 3],
+    pub(crate) search_terms: &'static [&'static str],
     pub(crate) run: Option<Run>,
     pub(crate) preview: Option<Preview>,
     pub(crate) validate: Option<Validate>,
@@ -76,6 +77,7 @@ impl Action {
             works_on_standby: true,
             idempotent: true,
             examples: [None; 3],
+            search_terms: &[],
             run: None,
             preview: None,
             validate: None,
@@ -178,6 +180,14 @@ impl Action {
             [a, b] => [Some(Example::new(a)), Some(Example::new(b)), None],
             [a, b, c, ..] => [Some(Example::new(a)), Some(Example::new(b)), Some(Example::new(c))],
         };
+        self
+    }
+
+    /// Other words that a person on call would use for what this is about, in lower case: at most 32 words or short phrases.
+    /// Title, description and examples are searched anyway.
+    #[must_use]
+    pub const fn search_terms(mut self, terms: &'static [&'static str]) -> Self {
+        self.search_terms = terms;
         self
     }
 

@@ -16,7 +16,7 @@ use lockgate::{
     error::Refusal,
     gate::{
         Gate,
-        call::{Answer, Call, Door, Hold, Outcome, Principal, Refused},
+        call::{Answer, Call, Door, Hold, Outcome, Principal, Refused, Scope},
         decide,
     },
     pack::{admission::Admission, build, sandbox::Sandbox},
@@ -252,6 +252,7 @@ pub fn principal() -> Principal {
         os_user: None,
         roles: Vec::new(),
         door: Door::Stdio,
+        scope: Scope::default(),
     }
 }
 
@@ -274,6 +275,7 @@ pub fn call_of(action: &str, target: &str, arguments: Json) -> Call {
         target: Some(target.to_owned()),
         arguments,
         reason: "a test looks at what happens".into(),
+        ..Call::default()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     error::{Code, Refusal},
     gate::{
         Gate,
-        call::{Door, Principal},
+        call::{Door, Principal, Scope},
     },
     mcp::{self, McpSettings, gatekeeper::GateDoor, http::HttpSettings, server::Server, token::Agents},
     startup::{self, State},
@@ -62,6 +62,7 @@ fn http_settings(config: &Config) -> Result<HttpSettings, Refusal> {
             os_user: None,
             roles: agent.roles.clone(),
             door: Door::Http,
+            scope: Scope::default(),
         };
         (agent.token_sha256.clone(), principal)
     });
@@ -120,6 +121,7 @@ fn stdio_principal(config: &Config) -> Principal {
             os_user: Some(user),
             roles: agent.roles.clone(),
             door: Door::Stdio,
+            scope: Scope::default(),
         },
         None => Principal {
             agent: format!("{user}-stdio"),
@@ -127,6 +129,7 @@ fn stdio_principal(config: &Config) -> Principal {
             os_user: Some(user),
             roles: Vec::new(),
             door: Door::Stdio,
+            scope: Scope::default(),
         },
     }
 }

@@ -50,10 +50,24 @@ pub struct Principal {
     pub roles: Vec<String>,
     /// The door.
     pub door: Door,
+    /// What it may see at all, whatever policy says.
+    #[serde(default)]
+    pub scope: Scope,
+}
+
+/// The packs and targets that a credential opens, as globs (`*` and `?`). What is outside does not exist for its bearer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    /// Names of packs; every pack without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packs: Option<Vec<String>>,
+    /// Names of targets; every target without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Vec<String>>,
 }
 
 /// One call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Call {
     /// `pack.action`.
     pub action: String,
@@ -63,6 +77,12 @@ pub struct Call {
     pub arguments: serde_json::Map<String, serde_json::Value>,
     /// Why, in the caller's words.
     pub reason: String,
+    /// What the caller has seen that speaks for it, in its words; an approver reads it.
+    pub evidence: Option<String>,
+    /// What the caller expects to come of it, in its words; an approver reads it.
+    pub expected: Option<String>,
+    /// Names the call, so that a lost answer is found again and nothing is done twice.
+    pub operation: Option<String>,
 }
 
 /// An action as it is offered to one principal: what a door needs to describe it, and no more.
@@ -90,6 +110,8 @@ pub struct OfferedAction {
     pub held: bool,
     /// Calls that make sense.
     pub examples: Vec<Example>,
+    /// Other words for what it is about, for search.
+    pub search_terms: Vec<String>,
     /// Where this principal may run it.
     pub targets: Vec<TargetOffer>,
 }
@@ -101,6 +123,33 @@ pub struct TargetOffer {
     pub name: String,
     /// Its place in the topology; `Any` where that is not known.
     pub role: Role,
+    /// Whether it answered when it was last asked.
+    pub health: Health,
+}
+
+/// Whether a target answered when it was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// Nobody has asked yet.
+    #[default]
+    Unknown,
+    /// It answered.
+    Reachable,
+    /// It could not be reached.
+    Unreachable,
+}
+
+impl Health {
+    /// `unknown`, `reachable` or `unreachable`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Reachable => "reachable",
+            Self::Unreachable => "unreachable",
+        }
+    }
 }
 
 /// How long a held call waits, whom it tells, and how it is called off.

@@ -3,7 +3,7 @@
 
 use super::{
     Gate,
-    call::{OfferedAction, Principal, TargetOffer},
+    call::{Health, OfferedAction, Principal, TargetOffer},
     subject,
 };
 use crate::{
@@ -44,6 +44,7 @@ impl Gate {
             .map(|(target, _)| TargetOffer {
                 name: target.name().to_owned(),
                 role: target.role_hint().unwrap_or(Role::Any),
+                health: Health::Unknown,
             })
             .collect();
         let declared = entry.action.declared();
@@ -60,6 +61,7 @@ impl Gate {
             reads_only: entry.action.reads_only(),
             held,
             examples: declared.examples.clone(),
+            search_terms: declared.search_terms.clone(),
             targets,
         })
     }

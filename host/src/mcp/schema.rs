@@ -240,7 +240,10 @@ fn example_call(action: &OfferedAction, example: &crate::pack::manifest::Example
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
-    use crate::mcp::tool::tests::{offered, param};
+    use crate::{
+        gate::call::Health,
+        mcp::tool::tests::{offered, param},
+    };
 
     #[test]
     fn carries_bounds_patterns_defaults_and_choices() {
@@ -274,7 +277,7 @@ mod tests {
     #[test]
     fn asks_for_a_target_only_where_there_are_several() {
         let mut action = offered("postgres.uptime");
-        action.targets.push(TargetOffer { name: "replica1".into(), role: Role::Standby });
+        action.targets.push(TargetOffer { name: "replica1".into(), role: Role::Standby, health: Health::Unknown });
         let schema = Value::Object(input(&action));
         assert_eq!(schema["properties"]["target"]["enum"], json!(["primary", "replica1"]));
         assert_eq!(schema["required"], json!(["target", "reason"]));

@@ -108,10 +108,17 @@ fn digest(token: &str) -> [u8; 32] {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
-    use crate::gate::call::Door;
+    use crate::gate::call::{Door, Scope};
 
     fn principal(agent: &str) -> Principal {
-        Principal { agent: agent.into(), person: None, os_user: None, roles: Vec::new(), door: Door::Http }
+        Principal {
+            agent: agent.into(),
+            person: None,
+            os_user: None,
+            roles: Vec::new(),
+            door: Door::Http,
+            scope: Scope::default(),
+        }
     }
 
     fn headers(values: &[&str]) -> HeaderMap {

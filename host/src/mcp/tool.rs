@@ -132,7 +132,7 @@ fn with_period(sentence: &str) -> Cow<'_, str> {
 pub(crate) mod tests {
     use super::*;
     use crate::{
-        gate::call::TargetOffer,
+        gate::call::{Health, TargetOffer},
         pack::manifest::{Param, ParamKind},
         value::Value as PackValue,
     };
@@ -150,7 +150,8 @@ pub(crate) mod tests {
             reads_only: true,
             held: false,
             examples: Vec::new(),
-            targets: vec![TargetOffer { name: "primary".into(), role: Role::Primary }],
+            search_terms: Vec::new(),
+            targets: vec![TargetOffer { name: "primary".into(), role: Role::Primary, health: Health::Unknown }],
         }
     }
 

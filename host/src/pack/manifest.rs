@@ -122,6 +122,8 @@ pub struct Action {
     pub idempotent: bool,
     /// Calls that make sense.
     pub examples: Vec<Example>,
+    /// Other words for what it is about, for search.
+    pub search_terms: Vec<String>,
 }
 
 /// All that a pack declares.

@@ -289,6 +289,7 @@ fn prove_action(
     faults.prose(&place, "side effects", &action.side_effects, MAX_PROSE, true);
 
     let params = prove_params(action, &place, faults);
+    prove_search_terms(&place, &action.search_terms, faults);
     let mut lookup = |ids: &[String], phase: &str, faults: &mut Faults| {
         let mut found = HashMap::new();
         for id in ids {
@@ -380,6 +381,30 @@ fn prove_params(action: &Action, place: &str, faults: &mut Faults) -> Vec<Checke
         }
     }
     params
+}
+
+/// Most search terms of one action: a list that is longer describes every question.
+const MAX_SEARCH_TERMS: usize = 32;
+/// Most characters of one search term.
+const MAX_SEARCH_TERM: usize = 60;
+
+fn prove_search_terms(place: &str, terms: &[String], faults: &mut Faults) {
+    if terms.len() > MAX_SEARCH_TERMS {
+        faults.manifest(place, format!("has {} search terms and may have {MAX_SEARCH_TERMS}", terms.len()));
+    }
+    let mut seen = BTreeSet::new();
+    for (i, term) in terms.iter().enumerate() {
+        let place = format!("{place}, search term {}", i + 1);
+        let well_formed = (2..=MAX_SEARCH_TERM).contains(&term.len())
+            && term.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+            && term.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b" _./+-".contains(&b));
+        if !well_formed {
+            faults.manifest(&place, "is not 2 to 60 lower-case letters, digits, spaces and `_ . / + -`");
+        }
+        if !seen.insert(term) {
+            faults.manifest(&place, "declared twice");
+        }
+    }
 }
 
 /// Names that the host adds to every action's arguments.

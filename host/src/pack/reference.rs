@@ -156,6 +156,9 @@ fn describe(page: &mut String, manifest: &Manifest, action: &ProvenAction, share
             let _ = writeln!(page, "* {}: {}", text(&example.situation), code(&example.arguments));
         }
     }
+    if !declared.search_terms.is_empty() {
+        let _ = writeln!(page, "\nAlso found by: {}.", text(&declared.search_terms.join(", ")));
+    }
 }
 
 fn listed<T>(items: &[T], each: impl Fn(&T) -> String) -> String {

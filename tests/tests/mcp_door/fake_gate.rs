@@ -8,7 +8,8 @@ use std::{
 use lockgate::{
     error::{Code, Problem, Refusal},
     gate::call::{
-        Answer, Approved, Call, Door, Hold, OfferedAction, Outcome, Pending, Principal, Refused, Table, TargetOffer,
+        Answer, Approved, Call, Door, Health, Hold, OfferedAction, Outcome, Pending, Principal, Refused, Scope, Table,
+        TargetOffer,
     },
     mcp::door::Gatekeeper,
     pack::manifest::{Param, ParamKind, Risk},
@@ -30,7 +31,14 @@ pub struct FakeGate {
 
 /// Who calls in these tests.
 pub fn principal(agent: &str, door: Door) -> Principal {
-    Principal { agent: agent.into(), person: Some("ana".into()), os_user: None, roles: vec!["oncall".into()], door }
+    Principal {
+        agent: agent.into(),
+        person: Some("ana".into()),
+        os_user: None,
+        roles: vec!["oncall".into()],
+        door,
+        scope: Scope::default(),
+    }
 }
 
 impl FakeGate {
@@ -114,7 +122,8 @@ impl Gatekeeper for FakeGate {
             reads_only: true,
             held: false,
             examples: Vec::new(),
-            targets: vec![TargetOffer { name: "primary".into(), role: Role::Primary }],
+            search_terms: Vec::new(),
+            targets: vec![TargetOffer { name: "primary".into(), role: Role::Primary, health: Health::Unknown }],
         };
         let mut terminate = action("postgres.terminate_backend", "Terminate a backend", "Ends one connection.");
         terminate.risk = Risk::High;
@@ -123,7 +132,7 @@ impl Gatekeeper for FakeGate {
         terminate.held = true;
         terminate.works_on_standby = false;
         terminate.side_effects = "its transaction is rolled back".into();
-        terminate.targets.push(TargetOffer { name: "replica1".into(), role: Role::Standby });
+        terminate.targets.push(TargetOffer { name: "replica1".into(), role: Role::Standby, health: Health::Unknown });
         terminate.params = vec![Param {
             name: "pid".into(),
             description: "Process id from `postgres.activity`.".into(),

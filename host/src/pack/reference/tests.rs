@@ -54,6 +54,7 @@ fn action(name: &str, words: &str) -> Action {
         works_on_standby: true,
         idempotent: true,
         examples: vec![Example { situation: words.to_owned(), arguments: r#"{"limit": 5}"#.to_owned() }],
+        search_terms: vec!["glance".to_owned()],
     }
 }
 

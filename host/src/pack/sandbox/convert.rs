@@ -161,6 +161,7 @@ fn action(a: wit::Action) -> Action {
         works_on_standby: a.works_on_standby,
         idempotent: a.idempotent,
         examples: a.examples.into_iter().map(|e| Example { situation: e.situation, arguments: e.arguments }).collect(),
+        search_terms: a.search_terms,
     }
 }
 

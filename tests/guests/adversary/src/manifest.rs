@@ -108,6 +108,7 @@ fn action(name: &str, risk: Risk, run: &[&str], preview: &[&str]) -> Action {
         works_on_standby: true,
         idempotent: true,
         examples: Vec::new(),
+        search_terms: Vec::new(),
     }
 }
 
@@ -178,6 +179,7 @@ fn extra() -> (Action, Statement) {
             .map(|situation| Example { situation, arguments: mode::or("example.arguments", "{}") })
             .into_iter()
             .collect(),
+        search_terms: mode::get("search.term").into_iter().collect(),
     };
     let sql = mode::or("statement.sql", "SELECT 1::int8 AS one");
     let text = std::iter::repeat_n(sql, mode::number("statement.repeat", 1)).collect::<String>();
