@@ -14,17 +14,22 @@ mod pins;
 mod querier;
 mod remedies;
 mod resolve;
+mod rules;
+mod runs;
+mod standing;
 
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use self::rules::Rules;
 use self::{
     call::{Answer, Call, Hold, Principal, Refused},
     execute::{Authority, Job},
@@ -34,10 +39,11 @@ use self::{
 };
 use crate::{
     error::{Code, Problem, Refusal},
-    pack::catalog::{Catalog, Entry, TrustedPack, ValidatedArgs, invalid},
-    policy::{Decision, Policy, Subject, Verdict},
+    pack::catalog::{Entry, TrustedPack, ValidatedArgs, invalid},
+    policy::{Decision, Subject, Verdict},
     postgres::Target,
     redact::Redactor,
+    runs::Runs,
     store::{self, Store, instance::Instance},
 };
 
@@ -46,16 +52,16 @@ pub type StillTrusted = Box<dyn Fn(&TrustedPack) -> Result<(), Refusal> + Send +
 
 /// What the gate is made of.
 pub struct Parts {
-    /// The admitted packs.
-    pub catalog: Catalog,
+    /// The admitted packs and the policy.
+    pub rules: Rules,
     /// The servers, by name.
     pub targets: BTreeMap<String, Target>,
-    /// The policy.
-    pub policy: Policy,
     /// The record.
     pub journal: Journal,
     /// Approvals.
     pub store: Arc<dyn Store>,
+    /// The index of the record.
+    pub runs: Runs,
     /// What must not leave.
     pub redactor: Redactor,
     /// This process, as the store knows it.
@@ -83,11 +89,11 @@ pub struct Times {
 
 /// The gate.
 pub struct Gate {
-    catalog: Catalog,
+    rules: ArcSwap<Rules>,
     targets: BTreeMap<String, Target>,
-    policy: ArcSwap<Policy>,
     journal: Journal,
     store: Arc<dyn Store>,
+    runs: Arc<Runs>,
     redactor: Redactor,
     instance: Instance,
     state_dir: PathBuf,
@@ -98,6 +104,10 @@ pub struct Gate {
     held: Mutex<HashMap<String, Ending>>,
     /// One task at a time closes what is due, so that this process records each end once.
     closing: tokio::sync::Mutex<()>,
+    /// Counts what doors should look at again.
+    changes: watch::Sender<u64>,
+    /// When somebody was last at a door.
+    touched: Mutex<Instant>,
 }
 
 /// How far the pipeline got by itself.
@@ -113,11 +123,11 @@ impl Gate {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
-            catalog: parts.catalog,
+            rules: ArcSwap::from_pointee(parts.rules),
             targets: parts.targets,
-            policy: ArcSwap::from_pointee(parts.policy),
             journal: parts.journal,
             store: parts.store,
+            runs: Arc::new(parts.runs),
             redactor: parts.redactor,
             instance: parts.instance,
             state_dir: parts.state_dir,
@@ -126,6 +136,8 @@ impl Gate {
             output_bytes: parts.output_bytes,
             held: Mutex::new(HashMap::new()),
             closing: tokio::sync::Mutex::new(()),
+            changes: watch::Sender::new(0),
+            touched: Mutex::new(Instant::now()),
         })
     }
 
@@ -170,7 +182,7 @@ impl Gate {
             Ok(run) => run,
             Err(error) => return Refused { run: String::new(), refusal: error.into() },
         };
-        if let Some(entry) = self.catalog.get(&call.action) {
+        if let Some(entry) = self.rules().catalog.get(&call.action) {
             problems.extend(entry.problems(&call.arguments));
         }
         self.journal.refused(&run, principal, call, invalid(&call.action, problems)).await
@@ -183,6 +195,7 @@ impl Gate {
         call: &Call,
         cancel: &CancellationToken,
     ) -> Result<Step, Stop> {
+        self.touch();
         self.journal.check()?;
         let asked = self.resolve(principal, call)?;
         let arguments = asked.entry.validate(&call.arguments).await?;
@@ -200,7 +213,7 @@ impl Gate {
     }
 
     fn decide(&self, principal: &Principal, asked: &Asked) -> Decision {
-        self.policy.load().decide(&subject(principal, &asked.entry, asked.target.name()))
+        self.rules().policy.decide(&subject(principal, &asked.entry, asked.target.name()))
     }
 
     async fn intend(
@@ -212,7 +225,6 @@ impl Gate {
         arguments: &ValidatedArgs,
         decision: &Decision,
     ) -> Result<journal::RecordedIntent, Refusal> {
-        let policy = self.policy.load();
         self.journal
             .intent(&journal::Intent {
                 run,
@@ -222,19 +234,12 @@ impl Gate {
                 arguments: arguments.json(),
                 target: asked.target.name(),
                 decision,
-                policy_digest: policy.digest(),
             })
             .await
     }
 
     fn job(&self, asked: &Asked, arguments: &ValidatedArgs) -> Job {
         Job { entry: asked.entry.clone(), target: asked.target.clone(), arguments: arguments.clone(), pins: Vec::new() }
-    }
-
-    /// The packs and actions that are loaded.
-    #[must_use]
-    pub fn catalog(&self) -> &Catalog {
-        &self.catalog
     }
 
     /// The servers.

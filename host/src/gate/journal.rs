@@ -47,8 +47,6 @@ pub struct Intent<'a> {
     pub target: &'a str,
     /// What policy said.
     pub decision: &'a Decision,
-    /// Which policy.
-    pub policy_digest: &'a str,
 }
 
 /// An intent that is on the record, durably. Without one nothing is executed. Only the journal makes it.
@@ -110,7 +108,7 @@ impl Journal {
             .field("reason", self.redactor.text(intent.reason).into_owned())
             .field("verdict", intent.decision.verdict().as_str())
             .field("rule", intent.decision.rule())
-            .field("policy_digest", intent.policy_digest);
+            .field("policy_digest", intent.decision.policy_digest());
         self.durable(entry).await?;
         Ok(RecordedIntent { run: intent.run.to_owned() })
     }

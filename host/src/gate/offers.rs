@@ -3,12 +3,12 @@
 
 use super::{
     Gate,
-    call::{Health, OfferedAction, Principal, TargetOffer},
+    call::{OfferedAction, Principal, TargetOffer},
     subject,
 };
 use crate::{
     pack::catalog::Entry,
-    policy::{Decision, Verdict},
+    policy::{Decision, Policy, Verdict},
     postgres::Target,
     statement::Role,
 };
@@ -17,34 +17,37 @@ impl Gate {
     /// What an agent may see: everything that policy does not deny it on every target.
     #[must_use]
     pub fn offers(&self, principal: &Principal) -> Vec<OfferedAction> {
-        self.catalog.entries().filter_map(|entry| self.offer(principal, entry)).collect()
+        self.touch();
+        let rules = self.rules();
+        rules.catalog.entries().filter_map(|entry| self.offer(&rules.policy, principal, entry)).collect()
     }
 
-    pub(super) fn is_listed(&self, principal: &Principal, entry: &Entry) -> bool {
-        self.decisions(principal, entry).any(|(_, decision)| decision.verdict() != Verdict::Deny)
+    pub(super) fn is_listed(&self, policy: &Policy, principal: &Principal, entry: &Entry) -> bool {
+        self.decisions(policy, principal, entry).any(|(_, decision)| decision.verdict() != Verdict::Deny)
     }
 
     fn decisions<'a>(
         &'a self,
+        policy: &'a Policy,
         principal: &'a Principal,
         entry: &'a Entry,
     ) -> impl Iterator<Item = (&'a Target, Decision)> + 'a {
-        let policy = self.policy.load_full();
         self.targets
             .values()
             .filter(|t| entry.pack.may_use_target(t.name()))
             .map(move |target| (target, policy.decide(&subject(principal, entry, target.name()))))
     }
 
-    fn offer(&self, principal: &Principal, entry: &Entry) -> Option<OfferedAction> {
-        let open: Vec<_> = self.decisions(principal, entry).filter(|(_, d)| d.verdict() != Verdict::Deny).collect();
+    fn offer(&self, policy: &Policy, principal: &Principal, entry: &Entry) -> Option<OfferedAction> {
+        let open: Vec<_> =
+            self.decisions(policy, principal, entry).filter(|(_, d)| d.verdict() != Verdict::Deny).collect();
         let held = open.iter().any(|(_, d)| d.verdict() == Verdict::Approve);
         let targets: Vec<TargetOffer> = open
             .iter()
             .map(|(target, _)| TargetOffer {
                 name: target.name().to_owned(),
                 role: target.role_hint().unwrap_or(Role::Any),
-                health: Health::Unknown,
+                health: target.standing().health,
             })
             .collect();
         let declared = entry.action.declared();

@@ -25,6 +25,7 @@ mod secret;
 mod service;
 mod session;
 mod settings;
+mod standing;
 mod target;
 pub mod throwaway;
 mod tls;
@@ -34,6 +35,7 @@ pub use error::{QueryError, TargetError};
 pub use facts::TargetFacts;
 pub use privileges::{Lack, Maintainable};
 pub use settings::{ChannelBinding, Expect, Maintenance, SslMode, TargetSettings};
+pub use standing::{Health, Standing};
 pub use target::{Executed, Limits, Target};
 
 #[cfg(test)]
