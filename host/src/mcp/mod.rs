@@ -42,6 +42,8 @@ pub struct McpSettings {
     pub max_message: usize,
     /// What stands between pack and action in a tool's name.
     pub separator: tool::Separator,
+    /// One tool for each action, or five for all.
+    pub face: face::Face,
 }
 
 impl Default for McpSettings {
@@ -56,6 +58,7 @@ impl Default for McpSettings {
             calls_per_agent: 32,
             max_message: 256 * 1024,
             separator: tool::Separator::Dot,
+            face: face::Face::Auto,
         }
     }
 }
