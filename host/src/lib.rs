@@ -12,6 +12,8 @@ pub mod mcp;
 pub mod config;
 pub mod startup;
 
+pub mod search;
+
 pub mod gate;
 
 pub mod runs;

@@ -5,7 +5,10 @@ use tokio::sync::watch;
 
 use crate::{
     error::{Code, Problem, Refusal},
-    gate::call::{Answer, Call, Hold, OfferedAction, Principal, Refused, TargetState},
+    gate::{
+        call::{Answer, Call, Hold, OfferedAction, Principal, Refused, TargetState},
+        described::{ActionDetails, PackOffer},
+    },
     runs::{RunFilter, RunPage, RunRecord, unknown_run},
 };
 
@@ -72,6 +75,24 @@ pub trait Gatekeeper: Send + Sync + 'static {
     fn target_states(&self, principal: &Principal) -> Vec<TargetState> {
         let _ = principal;
         Vec::new()
+    }
+
+    /// The packs of which this principal may call something, by name.
+    fn packs(&self, principal: &Principal) -> Vec<PackOffer> {
+        let _ = principal;
+        Vec::new()
+    }
+
+    /// The reference page of a pack, in Markdown, with the actions that this principal may call. None if there are none.
+    fn pack_page(&self, principal: &Principal, pack: &str) -> Option<String> {
+        let _ = (principal, pack);
+        None
+    }
+
+    /// More of an action that this principal may call. None of any other.
+    fn details(&self, principal: &Principal, action: &str) -> Option<ActionDetails> {
+        let _ = (principal, action);
+        None
     }
 
     /// A number that changes whenever what principals may call, or where, may have changed. What has changed is for

@@ -10,6 +10,7 @@ use crate::{
     gate::{
         Gate,
         call::{Answer, Call, Hold, OfferedAction, Principal, Refused, TargetState},
+        described::{ActionDetails, PackOffer},
     },
     runs::{RunFilter, RunPage, RunRecord},
 };
@@ -48,5 +49,17 @@ impl Gatekeeper for GateDoor {
 
     fn changes(&self) -> watch::Receiver<u64> {
         self.0.changes()
+    }
+
+    fn packs(&self, principal: &Principal) -> Vec<PackOffer> {
+        self.0.packs(principal)
+    }
+
+    fn pack_page(&self, principal: &Principal, pack: &str) -> Option<String> {
+        self.0.pack_page(principal, pack)
+    }
+
+    fn details(&self, principal: &Principal, action: &str) -> Option<ActionDetails> {
+        self.0.details(principal, action)
     }
 }
