@@ -69,7 +69,7 @@ impl Gate {
         };
         let mut packs: Vec<PackOffer> = Vec::new();
         let rules = self.rules();
-        for entry in rules.catalog.entries().filter(|entry| self.is_listed(&rules.policy, principal, entry)) {
+        for entry in rules.catalog.entries().filter(|entry| self.is_listed(principal, entry)) {
             let name = &entry.pack.manifest().manifest().name;
             match packs.last_mut().filter(|pack| pack.name == *name) {
                 Some(pack) => pack.actions += 1,
@@ -83,12 +83,10 @@ impl Gate {
     #[must_use]
     pub fn pack_page(&self, principal: &Principal, pack: &str) -> Option<String> {
         let rules = self.rules();
-        let of_pack = |entry: &&Entry| entry.pack.manifest().manifest().name == pack;
         let listed: Vec<&Entry> = rules
             .catalog
             .entries()
-            .filter(of_pack)
-            .filter(|entry| self.is_listed(&rules.policy, principal, entry))
+            .filter(|entry| entry.pack.manifest().manifest().name == pack && self.is_listed(principal, entry))
             .collect();
         let manifest = listed.first()?.pack.manifest();
         let shown = |action: &str| listed.iter().any(|entry| entry.action.declared().name == action);
@@ -99,7 +97,7 @@ impl Gate {
     #[must_use]
     pub fn details(&self, principal: &Principal, action: &str) -> Option<ActionDetails> {
         let rules = self.rules();
-        let entry = rules.catalog.get(action).filter(|entry| self.is_listed(&rules.policy, principal, entry))?;
+        let entry = rules.catalog.get(action).filter(|entry| self.is_listed(principal, entry))?;
         let declared = entry.action.declared();
         let one = |id: &String, preview: bool| {
             let proven = if preview { entry.action.preview_statement(id) } else { entry.action.run_statement(id) };

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     pack::catalog::Entry,
-    policy::{Decision, Policy, Verdict},
+    policy::{Decision, Verdict},
     postgres::Target,
     statement::Role,
 };
@@ -19,28 +19,27 @@ impl Gate {
     pub fn offers(&self, principal: &Principal) -> Vec<OfferedAction> {
         self.touch();
         let rules = self.rules();
-        rules.catalog.entries().filter_map(|entry| self.offer(&rules.policy, principal, entry)).collect()
+        rules.catalog.entries().filter_map(|entry| self.offer(principal, entry)).collect()
     }
 
-    pub(super) fn is_listed(&self, policy: &Policy, principal: &Principal, entry: &Entry) -> bool {
-        self.decisions(policy, principal, entry).any(|(_, decision)| decision.verdict() != Verdict::Deny)
+    pub(super) fn is_listed(&self, principal: &Principal, entry: &Entry) -> bool {
+        self.decisions(principal, entry).any(|(_, decision)| decision.verdict() != Verdict::Deny)
     }
 
     fn decisions<'a>(
         &'a self,
-        policy: &'a Policy,
         principal: &'a Principal,
         entry: &'a Entry,
     ) -> impl Iterator<Item = (&'a Target, Decision)> + 'a {
+        let rules = self.rules();
         self.targets
             .values()
             .filter(|t| entry.pack.may_use_target(t.name()))
-            .map(move |target| (target, policy.decide(&subject(principal, entry, target.name()))))
+            .map(move |target| (target, rules.policy.decide(&subject(principal, entry, target.name()))))
     }
 
-    fn offer(&self, policy: &Policy, principal: &Principal, entry: &Entry) -> Option<OfferedAction> {
-        let open: Vec<_> =
-            self.decisions(policy, principal, entry).filter(|(_, d)| d.verdict() != Verdict::Deny).collect();
+    fn offer(&self, principal: &Principal, entry: &Entry) -> Option<OfferedAction> {
+        let open: Vec<_> = self.decisions(principal, entry).filter(|(_, d)| d.verdict() != Verdict::Deny).collect();
         let held = open.iter().any(|(_, d)| d.verdict() == Verdict::Approve);
         let targets: Vec<TargetOffer> = open
             .iter()

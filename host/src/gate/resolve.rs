@@ -21,7 +21,7 @@ impl Gate {
     /// Action, target and reason: whatever of them can't be is said, and nothing else happens.
     pub(super) fn resolve(&self, principal: &Principal, call: &Call) -> Result<Asked, Refusal> {
         let rules = self.rules();
-        let entry = rules.catalog.get(&call.action).filter(|entry| self.is_listed(&rules.policy, principal, entry));
+        let entry = rules.catalog.get(&call.action).filter(|entry| self.is_listed(principal, entry));
         let Some(entry) = entry.cloned() else {
             let near = rules.catalog.near(&call.action);
             let shown = shown(&call.action, 130);
