@@ -146,6 +146,7 @@ impl Target {
             other => other,
         };
         let facts = Arc::new(facts.map_err(|failed| failed.error)?);
+        self.0.standing.answered();
         *self.memory() = Some(Arc::clone(&facts));
         Ok(facts)
     }
@@ -217,6 +218,7 @@ impl Target {
         match end {
             End::Doubtful(error) => Err(Failed::on(session, error).await),
             End::Clean(result) => {
+                self.0.standing.answered();
                 session.end();
                 let notices = session.notices.take().texts;
                 self.0.pool.give_back(session);
@@ -251,7 +253,9 @@ impl Target {
         }
         let taken = self.0.pool.take(deadline, pick).await;
         match &taken {
-            Ok(_) => self.0.standing.answered(),
+            Ok(session) if session.idle_since.is_none() => self.0.standing.answered(),
+            // Whether an idle one still lives shows when it is used.
+            Ok(_) => {}
             // A caller whose own time was up may have left the server too little of it.
             Err(error) if Instant::now() < deadline => self.0.standing.failed(error),
             Err(_) => {}

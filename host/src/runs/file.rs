@@ -2,13 +2,14 @@
 //! when it is damaged. Also how far it has come on the record.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::ErrorKind,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior, params};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 
 use super::{RunsError, take::signed};
 use crate::{
@@ -34,13 +35,13 @@ impl IndexFile {
 
     /// The connection. A file that was deleted or replaced meanwhile is opened anew.
     pub(super) fn connection(&mut self) -> Result<&mut Connection, RunsError> {
-        let there = fs::symlink_metadata(&self.path).ok().map(|found| found.ino());
-        if self.open.as_ref().is_none_or(|(_, inode)| there != Some(*inode)) {
+        if self.open.as_ref().is_none_or(|(_, inode)| self.inode() != Some(*inode)) {
             self.open = None;
+            let _alone = self.lock()?;
             self.open = Some(match self.open_file() {
                 Err(error) if is_beyond_repair(&error) => {
                     tracing::warn!(%error, "the index of the record is made anew");
-                    self.remove()?;
+                    self.unlink()?;
                     self.open_file()?
                 }
                 opened => opened?,
@@ -50,38 +51,49 @@ impl IndexFile {
         self.open.as_mut().map(|(connection, _)| connection).ok_or(RunsError::Unsteady)
     }
 
+    /// Deletes the file that is open. Another process that has it open, too, notices at its next question.
+    pub(super) fn remove(&mut self) -> Result<(), RunsError> {
+        let _alone = self.lock()?;
+        let ours = self.open.take().map(|(_, inode)| inode);
+        // Another process may have been quicker: what is there now is not what we found damaged.
+        if ours.is_none() || ours == self.inode() { self.unlink() } else { Ok(()) }
+    }
+
     fn open_file(&self) -> Result<(Connection, u64), RunsError> {
-        if !self.path.exists() {
-            // What a deleted file left behind would be taken for the new one's.
-            self.remove_beside()?;
+        if self.inode().is_none() {
+            // What belonged to a file that was deleted would be taken for the new one's.
+            self.unlink()?;
         }
         let mut connection = sqlite::open_copy(&self.path)?;
         make(&mut connection)?;
-        let inode = fs::symlink_metadata(&self.path).map_err(|error| unusable(&self.path, &error))?.ino();
+        let inode = self.inode().ok_or(RunsError::Unsteady)?;
         Ok((connection, inode))
     }
 
-    /// Deletes the file. Another process that has it open goes on with what it has and notices at its next question.
-    pub(super) fn remove(&mut self) -> Result<(), RunsError> {
-        self.open = None;
-        remove(&self.path)?;
-        self.remove_beside()
-    }
-
-    fn remove_beside(&self) -> Result<(), RunsError> {
-        for suffix in ["-wal", "-shm"] {
-            let mut name = self.path.clone().into_os_string();
-            name.push(suffix);
-            remove(Path::new(&name))?;
+    fn unlink(&self) -> Result<(), RunsError> {
+        for suffix in ["-wal", "-shm", ""] {
+            let mut path = self.path.clone().into_os_string();
+            path.push(suffix);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(unusable(Path::new(&path), &error)),
+                _ => {}
+            }
         }
         Ok(())
     }
-}
 
-fn remove(path: &Path) -> Result<(), RunsError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(unusable(path, &error)),
-        _ => Ok(()),
+    fn inode(&self) -> Option<u64> {
+        fs::symlink_metadata(&self.path).ok().map(|found| found.ino())
+    }
+
+    /// One process at a time opens or deletes: a file must not be opened between the deletion of it and of what is beside
+    /// it (<https://sqlite.org/howtocorrupt.html>, section 2.4). Held until dropped.
+    fn lock(&self) -> Result<File, RunsError> {
+        let path = self.path.with_extension("lock");
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR);
+        let locked = opened.and_then(|file| flock(&file, FlockOperation::LockExclusive).map(|()| file));
+        locked.map(File::from).map_err(|errno| unusable(&path, &errno.into()))
     }
 }
 
@@ -172,7 +184,14 @@ pub(super) fn set_position(tx: &Connection, at: &Position) -> rusqlite::Result<(
     Ok(())
 }
 
-/// Empties the index: all of the record is read anew.
+/// Empties the index, in one transaction of its own.
+pub(super) fn start_over(connection: &mut Connection) -> rusqlite::Result<()> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    forget(&tx)?;
+    tx.commit()
+}
+
+/// Empties the index: all of the record is read anew. Part of a transaction.
 pub(super) fn forget(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("DELETE FROM position; DELETE FROM runs; DELETE FROM approvals; DELETE FROM lines;")
 }

@@ -139,7 +139,7 @@ impl Runs {
                     return Ok(Some(RunRecord { run: summary, lines }));
                 }
                 // The record was put back to an older state behind the index's back.
-                file::forget(connection)?;
+                file::start_over(connection)?;
             }
             Err(RunsError::Unsteady)
         })

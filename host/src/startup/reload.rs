@@ -178,6 +178,8 @@ impl Reloader {
                 "packs, trust and policy were read again"
             );
             self.gate.replace_rules(after);
+        } else {
+            tracing::info!(cause = cause.as_str(), "packs, trust and policy were read again and are as they were");
         }
         Ok(reloaded)
     }
