@@ -14,6 +14,8 @@ pub mod startup;
 
 pub mod gate;
 
+pub mod runs;
+
 pub mod approval;
 pub mod audit;
 pub mod policy;
