@@ -54,7 +54,9 @@ impl FromStr for PeopleAt {
         if !secure && !is_loopback(host) {
             return refuse("`http://` is for this machine only (`http://127.0.0.1:7432`); use `https://`");
         }
-        if path.split('/').any(|part| matches!(part, "." | "..")) || path.contains("//") || path.contains([':', '[', ']'])
+        if path.split('/').any(|part| matches!(part, "." | ".."))
+            || path.contains("//")
+            || path.contains([':', '[', ']'])
         {
             return refuse("its path must be plain");
         }

@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::value::{Finding, Severity, Table};
 use crate::{
-    error::Refusal,
+    error::{Code, Refusal},
+    outside::shown,
     pack::manifest::{Example, Param, Risk},
     statement::Role,
 };
@@ -291,6 +292,12 @@ pub struct Standing {
     pub until: Option<jiff::Timestamp>,
     /// How it ended, if it has: what the call itself would be answered.
     pub end: Option<Result<Box<Outcome>, Refused>>,
+}
+
+/// The refusal of an approval that is not there, or is somebody else's: nobody can tell which.
+#[must_use]
+pub fn unknown_approval(id: &str) -> Refusal {
+    Refusal::new(Code::UnknownApproval, format!("no approval `{}` of yours is known here", shown(id, 40)))
 }
 
 /// The gate's answer.

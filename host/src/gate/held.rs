@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Gate,
-    call::{Answer, Call, Hold, Outcome, Pending, Principal, Progress, Refused},
+    call::{Answer, Call, Hold, Outcome, Pending, Principal, Progress, Refused, unknown_approval},
     execute::{Authority, Job},
     journal::RecordedIntent,
     requester,
@@ -20,7 +20,6 @@ use super::{
 use crate::{
     approval,
     error::{Code, Refusal},
-    outside::shown,
     pack::sandbox::Evidence,
     policy::Decision,
     postgres::Target,
@@ -126,7 +125,7 @@ impl Gate {
         tell(Progress::Held(Box::new(pending.clone())));
         let began = tokio::time::Instant::now();
         let until = began + hold.wait;
-        let mut every = tokio::time::interval(PROGRESS);
+        let mut every = tokio::time::interval_at(began + PROGRESS, PROGRESS);
         loop {
             match course.borrow_and_update().clone() {
                 Stage::Ended(end) => return end.map(Answer::Done),
@@ -151,10 +150,7 @@ impl Gate {
     pub(super) async fn own(&self, principal: &Principal, id: &str) -> Result<Approval, Refusal> {
         let wanted = id.to_owned();
         let found = self.with_store(move |store| store.get(&wanted)).await??;
-        found.filter(|a| a.request.requester.is_same(&requester(principal))).ok_or_else(|| {
-            let shown = shown(id, 40);
-            Refusal::new(Code::UnknownApproval, format!("no approval `{shown}` of yours is known here"))
-        })
+        found.filter(|a| a.request.requester.is_same(&requester(principal))).ok_or_else(|| unknown_approval(id))
     }
 
     /// The one task of this process that waits for an approval; starts it if there is none yet.

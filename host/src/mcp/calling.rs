@@ -5,18 +5,21 @@
 //! still went through the gatekeeper, so it is on the record. Every other refusal is a tool result with `isError`, since
 //! that is what a model gets to read.
 
+use std::time::Duration;
+
 use rmcp::{
     ErrorData, RoleServer,
-    model::{CallToolRequestParams, CallToolResponse, ProgressNotificationParam},
+    model::{CallToolRequestParams, CallToolResponse},
     service::RequestContext,
 };
-use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
     arguments::{self, AwaitArguments},
     door::Gatekeeper,
+    held::{self, Way, elicitation},
     result,
     server::Server,
+    telling::Telling,
     tool,
 };
 use crate::{
@@ -41,13 +44,15 @@ impl<G: Gatekeeper> Server<G> {
         };
         let action =
             self.settings().separator.inward(&request.name, || self.gatekeeper().tools(&principal)).into_owned();
-        let (mut hold, forwarding) = self.hold(&context);
+        let continued = self.continued(&request, &principal, &context)?;
         let mut approval = None;
+        let mut way = Way::Wait;
+        let mut taken_back = false;
         let answer = if action == tool::AWAIT_APPROVAL {
-            match AwaitArguments::read(&request.arguments.unwrap_or_default(), self.settings().longest_wait) {
+            match AwaitArguments::read(&request.arguments.clone().unwrap_or_default(), self.settings().longest_wait) {
                 Ok(wanted) => {
-                    hold.wait = wanted.wait.unwrap_or(hold.wait);
-                    let answer = self.gatekeeper().await_approval(&principal, &wanted.approval, hold).await;
+                    let answer = self.take_up(&principal, &wanted, &context).await;
+                    taken_back = wanted.withdraw;
                     approval = Some(wanted.approval);
                     answer
                 }
@@ -58,11 +63,17 @@ impl<G: Gatekeeper> Server<G> {
                 }
             }
         } else {
-            self.act(&principal, action, request, hold).await
+            way = Way::of(&context, continued.is_some());
+            self.carry(&principal, action, &request, continued, way, &context).await
         };
-        // Progress must not follow the answer (progress, behaviour requirements).
-        if let Some(forwarding) = forwarding {
-            forwarding.abort();
+        if let Ok(Answer::Pending(pending)) = &answer {
+            if way == Way::Task {
+                return self.task(pending, &context).await.map(Into::into);
+            }
+            let state = || self.seal().seal(&pending.approval, &principal, &request);
+            if let Some(asks) = (way == Way::Link).then(|| elicitation::input_required(pending, state)).flatten() {
+                return Ok(asks.into());
+            }
         }
         match &answer {
             Err(refused) if refused.refusal.code == Code::UnknownAction => {
@@ -70,18 +81,91 @@ impl<G: Gatekeeper> Server<G> {
                 let data = result::refused_content(refused, None);
                 Err(ErrorData::invalid_params(format!("unknown tool: {message}; {remedy}"), Some(data)))
             }
-            _ => Ok(result::of(&answer, &await_tool, approval.as_deref()).into()),
+            _ => {
+                let mut result = result::of(&answer, &await_tool, approval.as_deref());
+                if taken_back && matches!(&answer, Err(it) if it.refusal.code == Code::ApprovalWithdrawn) {
+                    // It is what was asked for, so it is no error.
+                    result.is_error = Some(false);
+                }
+                Ok(result.into())
+            }
         }
+    }
+
+    /// The approval that a call goes on waiting for, if the client carries a state of ours.
+    fn continued(
+        &self,
+        request: &CallToolRequestParams,
+        principal: &Principal,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Option<String>, ErrorData> {
+        let state = request.request_state.as_deref().filter(|_| held::is_modern(context));
+        state.map(|state| self.seal().open(state, principal, request)).transpose()
+    }
+
+    /// Carries a call of an action through, as the way of its client has it.
+    async fn carry(
+        &self,
+        principal: &Principal,
+        action: String,
+        request: &CallToolRequestParams,
+        continued: Option<String>,
+        way: Way,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Answer, Refused> {
+        let wait = self.settings().hold_wait;
+        let (telling, progress) = Telling::new(context, self.memory(), (way != Way::Task).then_some(wait));
+        let hold = |wait| Hold { wait, progress: progress.clone(), cancel: context.ct.clone() };
+        let at_once = Hold { wait: Duration::ZERO, ..hold(wait) };
+        let waiting = hold(wait);
+        drop(progress);
+        let work = async move {
+            // What the client answered to the link is not looked at: it has no say.
+            if let Some(approval) = continued {
+                let hold = if way == Way::Task { at_once } else { waiting };
+                return self.gatekeeper().await_approval(principal, &approval, hold).await;
+            }
+            match way {
+                Way::Wait => self.act(principal, action, request, waiting).await,
+                Way::Task => self.act(principal, action, request, at_once).await,
+                Way::Link => match self.act(principal, action, request, at_once).await {
+                    Ok(Answer::Pending(pending)) if !elicitation::is_shown(&pending) => {
+                        self.gatekeeper().await_approval(principal, &pending.approval, waiting).await
+                    }
+                    answer => answer,
+                },
+            }
+        };
+        telling.beside(work).await
+    }
+
+    /// Takes up a held call again, or takes it back.
+    async fn take_up(
+        &self,
+        principal: &Principal,
+        wanted: &AwaitArguments,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Answer, Refused> {
+        let mut wait = wanted.wait.unwrap_or(self.settings().hold_wait);
+        if wanted.withdraw {
+            let refused = |refusal| Refused { run: String::new(), refusal };
+            self.gatekeeper().withdraw(principal, &wanted.approval).await.map_err(refused)?;
+            // Usually it has ended by that; where people were faster, the answer says how far it has come.
+            wait = Duration::ZERO;
+        }
+        let (telling, progress) = Telling::new(context, self.memory(), Some(wait));
+        let hold = Hold { wait, progress, cancel: context.ct.clone() };
+        telling.beside(self.gatekeeper().await_approval(principal, &wanted.approval, hold)).await
     }
 
     async fn act(
         &self,
         principal: &Principal,
         action: String,
-        call: CallToolRequestParams,
+        request: &CallToolRequestParams,
         hold: Hold,
     ) -> Result<Answer, Refused> {
-        let parts = arguments::split(call.arguments.unwrap_or_default());
+        let parts = arguments::split(request.arguments.clone().unwrap_or_default());
         let problems = parts.problems;
         let call =
             Call { action, target: parts.target, arguments: parts.arguments, reason: parts.reason, ..Call::default() };
@@ -91,27 +175,5 @@ impl<G: Gatekeeper> Server<G> {
             return Err(self.gatekeeper().refuse(principal, call, problems).await);
         }
         self.gatekeeper().call(principal, call, hold).await
-    }
-
-    fn hold(&self, context: &RequestContext<RoleServer>) -> (Hold, Option<JoinHandle<()>>) {
-        let mut hold = Hold { wait: self.settings().hold_wait, progress: None, cancel: context.ct.clone() };
-        let Some(token) = context.meta.get_progress_token() else {
-            return (hold, None);
-        };
-        let (tell, mut told) = mpsc::unbounded_channel::<String>();
-        hold.progress = Some(tell);
-        let peer = context.peer.clone();
-        // A task of its own: a client that is slow to read must not keep the call from going on.
-        let forwarding = tokio::spawn(async move {
-            let mut count = 0.0;
-            while let Some(message) = told.recv().await {
-                count += 1.0;
-                let progress = ProgressNotificationParam::new(token.clone(), count).with_message(message);
-                if peer.notify_progress(progress).await.is_err() {
-                    return;
-                }
-            }
-        });
-        (hold, Some(forwarding))
     }
 }

@@ -8,15 +8,19 @@
 
 use std::time::Duration;
 
+mod approval_page;
 pub mod arguments;
 mod calling;
 pub mod door;
 pub mod gatekeeper;
+mod held;
 pub mod http;
 pub mod in_flight;
 pub mod lines;
 pub mod listen;
 mod listing;
+mod logging;
+mod memory;
 pub mod result;
 pub mod schema;
 pub mod server;
@@ -24,6 +28,7 @@ pub mod sessions;
 pub mod stdio;
 pub mod strict_json;
 pub mod table;
+mod telling;
 pub mod token;
 pub mod tool;
 

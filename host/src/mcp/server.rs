@@ -1,18 +1,22 @@
 //! The MCP server itself: what both transports serve. Each method of the protocol is one line here and one room elsewhere:
-//! `listing` shows what there is, `calling` carries a tool call through the gatekeeper.
+//! `listing` shows what there is, `calling` carries a tool call through the gatekeeper, `held` has what becomes of a call that
+//! waits for a person.
+
+#![allow(deprecated, reason = "logging is on its way out of MCP, and clients of today have it")]
 
 use std::sync::Arc;
 
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult, PaginatedRequestParams,
-        ServerCapabilities, ServerConfig,
+        CallToolRequestParams, CallToolResponse, CancelTaskParams, GetTaskParams, GetTaskResult, Implementation,
+        ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, SetLevelRequestParams,
+        UpdateTaskParams,
     },
     service::RequestContext,
 };
 
-use super::{McpSettings, door::Gatekeeper, in_flight::InFlight};
+use super::{McpSettings, door::Gatekeeper, held::continuation::Seal, in_flight::InFlight, memory::Memory};
 use crate::gate::call::Principal;
 
 /// What a client's model is told of this server as a whole.
@@ -30,6 +34,9 @@ pub struct Server<G> {
     calls: InFlight,
     /// Who calls where the transport has one caller; otherwise each request says.
     caller: Option<Arc<Principal>>,
+    /// What is remembered of the client of this connection.
+    memory: Arc<Memory>,
+    seal: Arc<Seal>,
 }
 
 impl<G> Clone for Server<G> {
@@ -39,6 +46,8 @@ impl<G> Clone for Server<G> {
             settings: Arc::clone(&self.settings),
             calls: self.calls.clone(),
             caller: self.caller.clone(),
+            memory: Arc::clone(&self.memory),
+            seal: Arc::clone(&self.seal),
         }
     }
 }
@@ -49,7 +58,26 @@ impl<G: Gatekeeper> Server<G> {
     pub fn new(gatekeeper: Arc<G>, mut settings: McpSettings) -> Self {
         // Whoever may wait this long by itself may also ask to.
         settings.longest_wait = settings.longest_wait.max(settings.hold_wait);
-        Self { gatekeeper, settings: Arc::new(settings), calls: InFlight::default(), caller: None }
+        Self {
+            gatekeeper,
+            settings: Arc::new(settings),
+            calls: InFlight::default(),
+            caller: None,
+            memory: Arc::default(),
+            seal: Arc::default(),
+        }
+    }
+
+    /// The same for a new connection, of which nothing is remembered yet.
+    #[must_use]
+    pub fn for_connection(&self) -> Self {
+        Self { memory: Arc::default(), ..self.clone() }
+    }
+
+    /// The same with a key that every process of this host has: what was sealed before a restart can be opened after it.
+    #[must_use]
+    pub fn with_state_key(self, key: &[u8; 32]) -> Self {
+        Self { seal: Arc::new(Seal::new(key)), ..self }
     }
 
     /// The same for one caller, whatever its requests carry.
@@ -75,6 +103,16 @@ impl<G: Gatekeeper> Server<G> {
         &self.gatekeeper
     }
 
+    /// What is remembered of the client.
+    pub(super) fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
+    /// What seals a call's state while the client has it.
+    pub(super) fn seal(&self) -> &Seal {
+        &self.seal
+    }
+
     /// Who sent a request, as the transport made out.
     pub(super) fn principal(&self, context: &RequestContext<RoleServer>) -> Result<Arc<Principal>, ErrorData> {
         let by_request = || {
@@ -91,7 +129,8 @@ impl<G: Gatekeeper> Server<G> {
 
 impl<G: Gatekeeper> ServerHandler for Server<G> {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        let capabilities = ServerCapabilities::builder().enable_logging().enable_tools().enable_tasks().build();
+        ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("lockgate", env!("CARGO_PKG_VERSION")).with_title("lockgate"))
             .with_instructions(INSTRUCTIONS)
     }
@@ -110,5 +149,37 @@ impl<G: Gatekeeper> ServerHandler for Server<G> {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         self.answer_call(request, context).await
+    }
+
+    async fn set_level(
+        &self,
+        request: SetLevelRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.answer_set_level(&request, &context)
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.answer_get_task(&request, &context).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.answer_update_task(&request, &context).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.answer_cancel_task(&request, &context).await
     }
 }

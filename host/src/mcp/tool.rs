@@ -87,7 +87,8 @@ fn await_approval(settings: &McpSettings, output: Arc<schema::Schema>) -> Tool {
     let name = settings.separator.outward(AWAIT_APPROVAL).into_owned();
     let description = "Takes up a call that is held for a person's approval: waits for the decision, and once it is \
         approved answers with the call's own result. Give the approval id of the pending result. It decides nothing, \
-        runs the held call at most once, and may be called again as often as the answer is pending.";
+        runs the held call at most once, and may be called again as often as the answer is pending. With `withdraw` it \
+        takes back a request that is not needed any more, so that nobody is asked for nothing.";
     let title = "Wait for an approval";
     Tool::new(name, description, Arc::new(schema::await_input(settings.hold_wait, settings.longest_wait)))
         .with_title(title)
