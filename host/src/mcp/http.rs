@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    approval_page,
     door::Gatekeeper,
     in_flight::InFlight,
     listen,
@@ -92,11 +93,17 @@ pub fn router<G: Gatekeeper>(server: Server<G>, settings: HttpSettings, cut: Can
         .enforce_origin_validation()
         .with_max_request_body_bytes(max_body)
         .with_cancellation_token(cut);
-    let service = StreamableHttpService::new(move || Ok::<_, io::Error>(server.clone()), sessions.manager(), config);
+    let service =
+        StreamableHttpService::new(move || Ok::<_, io::Error>(server.for_connection()), sessions.manager(), config);
     let shared =
         Arc::new(Shared { agents: settings.agents, requests: InFlight::default(), sessions, service, max_body });
     // Whatever is not `/healthz` asks for a token first, so that a stranger can't even tell which paths exist.
-    Router::new().route("/healthz", get(|| async { "ok\n" })).fallback(answer::<G>).with_state(shared)
+    // The page of an approval is the same for all and names nothing but its own address.
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route(approval_page::ROUTE, get(approval_page::show))
+        .fallback(answer::<G>)
+        .with_state(shared)
 }
 
 async fn answer<G: Gatekeeper>(State(shared): State<Arc<Shared<G>>>, mut request: Request<Body>) -> Response {

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+mod approval_page;
 pub mod arguments;
 mod by_name;
 mod calling;
@@ -17,12 +18,15 @@ mod complete;
 pub mod door;
 pub mod face;
 pub mod gatekeeper;
+mod held;
 pub mod http;
 pub mod in_flight;
 mod instructions;
 pub mod lines;
 pub mod listen;
 mod listing;
+mod logging;
+mod memory;
 pub mod own;
 mod playbooks;
 mod prompts;
@@ -35,6 +39,7 @@ pub mod sessions;
 pub mod stdio;
 pub mod strict_json;
 pub mod table;
+mod telling;
 pub mod token;
 pub mod tool;
 
