@@ -4,13 +4,14 @@
 //!
 //! Read [`server`] first. [`tool`] and [`schema`] describe actions to clients, [`arguments`] takes a call apart,
 //! [`result`] and [`table`] word the answers; [`stdio`] and [`http`] are the two transports, and both put what they
-//! receive through [`strict_json`]. [`token`] makes and recognises agents' tokens.
+//! receive through [`strict_json`]; [`head`] is as strict with a request's header. [`token`] makes and recognises agents' tokens.
 
 use std::time::Duration;
 
 pub mod arguments;
 pub mod door;
 pub mod gatekeeper;
+pub mod head;
 pub mod http;
 pub mod in_flight;
 pub mod lines;
@@ -40,6 +41,8 @@ pub struct McpSettings {
     pub max_message: usize,
     /// What stands between pack and action in a tool's name.
     pub separator: tool::Separator,
+    /// How long a client may take to send a request.
+    pub patience: listen::Patience,
 }
 
 impl Default for McpSettings {
@@ -54,6 +57,7 @@ impl Default for McpSettings {
             calls_per_agent: 32,
             max_message: 256 * 1024,
             separator: tool::Separator::Dot,
+            patience: listen::Patience::default(),
         }
     }
 }
