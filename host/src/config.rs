@@ -9,6 +9,7 @@ use std::{
 use serde::Deserialize;
 
 use crate::{
+    approval::PeopleAt,
     error::{Code, Refusal},
     mcp::{face::Face, tool::Separator},
     postgres::TargetSettings,
@@ -116,11 +117,13 @@ pub struct ApprovalConfig {
     pub decide_seconds: u64,
     /// Seconds from the decision to the execution.
     pub execute_seconds: u64,
+    /// Where people decide: what a waiting agent and its client are told to open.
+    pub url: Option<PeopleAt>,
 }
 
 impl Default for ApprovalConfig {
     fn default() -> Self {
-        Self { decide_seconds: 3600, execute_seconds: 900 }
+        Self { decide_seconds: 3600, execute_seconds: 900, url: None }
     }
 }
 

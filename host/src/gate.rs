@@ -8,6 +8,7 @@ mod conclude;
 pub mod decide;
 pub mod described;
 mod execute;
+mod health;
 mod held;
 pub mod journal;
 mod offers;
@@ -34,11 +35,12 @@ pub use self::rules::Rules;
 use self::{
     call::{Answer, Call, Hold, Principal, Refused},
     execute::{Authority, Job},
-    held::Ending,
+    held::Course,
     journal::Journal,
     resolve::Asked,
 };
 use crate::{
+    approval::PeopleAt,
     error::{Code, Problem, Refusal},
     pack::catalog::{Entry, TrustedPack, ValidatedArgs, invalid},
     policy::{Decision, Subject, Verdict},
@@ -75,6 +77,8 @@ pub struct Parts {
     pub times: Times,
     /// Bytes of results that one call lets out.
     pub output_bytes: usize,
+    /// Where people decide, if they have a page for it.
+    pub people_at: Option<PeopleAt>,
 }
 
 /// How long things may take.
@@ -101,8 +105,9 @@ pub struct Gate {
     still_trusted: StillTrusted,
     times: Times,
     output_bytes: usize,
+    people_at: Option<PeopleAt>,
     /// Held calls that this process will execute, by approval.
-    held: Mutex<HashMap<String, Ending>>,
+    held: Mutex<HashMap<String, Course>>,
     /// One task at a time closes what is due, so that this process records each end once.
     closing: tokio::sync::Mutex<()>,
     /// Counts what doors should look at again.
@@ -135,6 +140,7 @@ impl Gate {
             still_trusted: parts.still_trusted,
             times: parts.times,
             output_bytes: parts.output_bytes,
+            people_at: parts.people_at,
             held: Mutex::new(HashMap::new()),
             closing: tokio::sync::Mutex::new(()),
             changes: watch::Sender::new(0),
@@ -255,7 +261,7 @@ impl Gate {
         &self.journal
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<String, Ending>> {
+    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<String, Course>> {
         // Nothing under this lock panics; were it poisoned, the map would still be sound.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -123,6 +123,7 @@ pub async fn open_gate(config: &Config, state: State) -> Result<Opened, Refusal>
             execute: Duration::from_secs(config.approvals.execute_seconds),
         },
         output_bytes: config.limits.output_kib << 10,
+        people_at: config.approvals.url.clone(),
     });
     // What a killed process was doing is called unknown now, not when somebody asks.
     gate.close_due().await?;

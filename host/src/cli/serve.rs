@@ -50,7 +50,8 @@ fn server(gate: &Arc<Gate>, config: &Config) -> Server<GateDoor> {
         max_message: usize::try_from(config.mcp.http.max_body_kib << 10).unwrap_or(usize::MAX),
         ..McpSettings::default()
     };
-    Server::new(Arc::new(GateDoor(Arc::clone(gate))), settings)
+    let key = gate.journal().derived_key("lockgate request state v1");
+    Server::new(Arc::new(GateDoor(Arc::clone(gate))), settings).with_state_key(&key)
 }
 
 fn http_settings(config: &Config) -> Result<HttpSettings, Refusal> {

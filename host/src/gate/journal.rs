@@ -15,7 +15,7 @@ use crate::{
     policy::Decision,
     redact::Redactor,
     statement::Mode,
-    store::{Approval, code_of},
+    store::{self, Approval, code_of},
     value::Value,
 };
 
@@ -241,6 +241,18 @@ impl Journal {
             other => other.clone(),
         };
         Json::Object(arguments.iter().map(|(name, value)| (name.clone(), shown(value))).collect())
+    }
+
+    /// A key for another purpose, named by a label that nothing else has: it tells nothing of the others, and every process
+    /// with this host's key has the same.
+    #[must_use]
+    pub fn derived_key(&self, label: &str) -> [u8; 32] {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.argument_key) else {
+            // HMAC takes keys of every length.
+            return store::random_bytes().unwrap_or_default();
+        };
+        mac.update(label.as_bytes());
+        mac.finalize().into_bytes().into()
     }
 
     fn keyed(&self, arguments: &serde_json::Map<String, Json>) -> Json {

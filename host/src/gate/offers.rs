@@ -46,7 +46,7 @@ impl Gate {
             .map(|(target, _)| TargetOffer {
                 name: target.name().to_owned(),
                 role: target.role_hint().unwrap_or(Role::Any),
-                health: target.standing().health,
+                health: target.condition().health,
             })
             .collect();
         let declared = entry.action.declared();

@@ -79,6 +79,9 @@ pub(super) fn problem(argument: &str, message: impl Into<String>) -> Problem {
     Problem { argument: argument.to_owned(), message: message.into() }
 }
 
+/// What `lockgate.await_approval` takes.
+const KNOWN: [&str; 3] = ["approval_id", "wait_seconds", "withdraw"];
+
 /// The arguments of `lockgate.await_approval`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AwaitArguments {
@@ -86,6 +89,8 @@ pub struct AwaitArguments {
     pub approval: String,
     /// How long to wait, if the caller said.
     pub wait: Option<Duration>,
+    /// Whether to take the request back instead.
+    pub withdraw: bool,
 }
 
 impl AwaitArguments {
@@ -113,16 +118,25 @@ impl AwaitArguments {
                 }
             },
         };
-        for name in arguments.keys().filter(|name| !matches!(name.as_str(), "approval_id" | "wait_seconds")) {
-            let message = "is not an argument of this tool; it takes `approval_id` and, if you like, `wait_seconds`";
+        let withdraw = match arguments.get("withdraw") {
+            None => false,
+            Some(Value::Bool(withdraw)) => *withdraw,
+            Some(_) => {
+                problems.push(problem("withdraw", "must be true or false"));
+                false
+            }
+        };
+        for name in arguments.keys().filter(|name| !KNOWN.contains(&name.as_str())) {
+            let message = "is not an argument of this tool; it takes `approval_id` and, if you like, `wait_seconds` or \
+                `withdraw`";
             problems.push(problem(&super::table::one_line(name), message));
         }
-        if problems.is_empty() { Ok(Self { approval, wait }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { approval, wait, withdraw }) } else { Err(problems) }
     }
 }
 
 /// Whether a text has the shape of [`APPROVAL_PATTERN`].
-fn is_approval_id(text: &str) -> bool {
+pub(super) fn is_approval_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
@@ -176,13 +190,15 @@ mod tests {
     fn awaiting_names_every_problem_at_once() {
         let longest = Duration::from_secs(300);
         let good = AwaitArguments::read(&object(json!({"approval_id": "ap_1", "wait_seconds": 300})), longest).unwrap();
-        assert_eq!(good.wait, Some(longest));
+        assert_eq!((good.wait, good.withdraw), (Some(longest), false));
+        let back = json!({"approval_id": "ap_1", "withdraw": true});
+        assert!(AwaitArguments::read(&object(back), longest).unwrap().withdraw);
         let problems = AwaitArguments::read(
-            &object(json!({"approval_id": "../x", "wait_seconds": 301, "approve": true})),
+            &object(json!({"approval_id": "../x", "wait_seconds": 301, "withdraw": "yes", "approve": true})),
             longest,
         )
         .unwrap_err();
-        assert_eq!(problems.len(), 3);
+        assert_eq!(problems.len(), 4);
         assert!(AwaitArguments::read(&Map::new(), longest).is_err());
         assert!(AwaitArguments::read(&object(json!({"approval_id": "a", "wait_seconds": -1})), longest).is_err());
     }

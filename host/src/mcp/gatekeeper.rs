@@ -9,7 +9,7 @@ use crate::{
     error::{Problem, Refusal},
     gate::{
         Gate,
-        call::{Answer, Call, Hold, OfferedAction, Principal, Refused, TargetState},
+        call::{Answer, Call, Hold, OfferedAction, Principal, Refused, Standing, TargetState},
         described::{ActionDetails, PackOffer},
     },
     runs::{RunFilter, RunPage, RunRecord},
@@ -29,6 +29,14 @@ impl Gatekeeper for GateDoor {
 
     async fn await_approval(&self, principal: &Principal, approval: &str, hold: Hold) -> Result<Answer, Refused> {
         self.0.await_approval(principal, approval, hold).await
+    }
+
+    async fn standing(&self, principal: &Principal, approval: &str) -> Result<Standing, Refusal> {
+        self.0.standing(principal, approval).await
+    }
+
+    async fn withdraw(&self, principal: &Principal, approval: &str) -> Result<(), Refusal> {
+        self.0.withdraw(principal, approval).await
     }
 
     async fn refuse(&self, principal: &Principal, call: Call, problems: Vec<Problem>) -> Refused {

@@ -4,10 +4,11 @@
 //!
 //! Read [`server`] first; `listing` shows what there is and `calling` carries a call. [`tool`] and [`schema`] describe actions to clients, [`arguments`] takes a call apart,
 //! [`result`] and [`table`] word the answers; [`stdio`] and [`http`] are the two transports, and both put what they
-//! receive through [`strict_json`]. [`token`] makes and recognises agents' tokens.
+//! receive through [`strict_json`]; [`head`] is as strict with a request's header. [`token`] makes and recognises agents' tokens.
 
 use std::time::Duration;
 
+mod approval_page;
 pub mod arguments;
 mod by_name;
 mod calling;
@@ -17,12 +18,16 @@ mod complete;
 pub mod door;
 pub mod face;
 pub mod gatekeeper;
+pub mod head;
+mod held;
 pub mod http;
 pub mod in_flight;
 mod instructions;
 pub mod lines;
 pub mod listen;
 mod listing;
+mod logging;
+mod memory;
 pub mod own;
 mod playbooks;
 mod prompts;
@@ -35,6 +40,7 @@ pub mod sessions;
 pub mod stdio;
 pub mod strict_json;
 pub mod table;
+mod telling;
 pub mod token;
 pub mod tool;
 
@@ -55,6 +61,8 @@ pub struct McpSettings {
     pub separator: tool::Separator,
     /// One tool for each action, or five for all.
     pub face: face::Face,
+    /// How long a client may take to send a request.
+    pub patience: listen::Patience,
 }
 
 impl Default for McpSettings {
@@ -70,6 +78,7 @@ impl Default for McpSettings {
             max_message: 256 * 1024,
             separator: tool::Separator::Dot,
             face: face::Face::Auto,
+            patience: listen::Patience::default(),
         }
     }
 }

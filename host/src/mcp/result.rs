@@ -135,17 +135,27 @@ fn exact_integer(number: i64) -> Value {
 fn pending_text(pending: &Pending, await_tool: &str) -> String {
     let digest = if pending.digest.is_empty() { String::new() } else { format!(", digest {}", pending.digest) };
     format!(
-        "Pending: {action} on {target} has not run; a person must approve it first.\n{message}\n\
-         Approval {approval}{digest}, open until {until}.\n\
-         Next: tell the person on call that this approval waits, then call `{await_tool}` with \
-         {{\"approval_id\": \"{approval}\"}}. {HOW_A_PERSON_DECIDES} Do not repeat the call itself.\n\nrun {run}",
-        action = pending.action,
-        target = pending.target,
+        "Pending: {message}.\nApproval {approval}{digest}, open until {until}.\n{link}\
+         What to do: {what_to_do}\n{how}\n\nrun {run}",
         message = one_line(&pending.message),
         approval = pending.approval,
         until = pending.expires_at,
+        link = pending.link.as_ref().map(|link| format!("Where a person decides: {link}\n")).unwrap_or_default(),
+        what_to_do = what_to_do(pending, await_tool),
+        how = HOW_A_PERSON_DECIDES,
         run = pending.run,
     )
+}
+
+/// The sentence that the agent should act on.
+fn what_to_do(pending: &Pending, await_tool: &str) -> String {
+    let arguments = json!({ "approval_id": pending.approval });
+    let next = format!("call `{await_tool}` with {arguments}, and do not repeat the call itself.");
+    match &pending.link {
+        _ if pending.approved => format!("To get its result, {next}"),
+        Some(link) => format!("Tell the person on call that this waits for them at {link}, then {next}"),
+        None => format!("Tell the person on call that approval {} waits for them, then {next}", pending.approval),
+    }
 }
 
 fn pending_content(pending: &Pending, await_tool: &str) -> Value {
@@ -157,11 +167,18 @@ fn pending_content(pending: &Pending, await_tool: &str) -> Value {
         "summary": pending.message,
         "approval_id": pending.approval,
         "expires_at": pending.expires_at,
+        "approved": pending.approved,
+        "what_to_do": what_to_do(pending, await_tool),
         "how_a_person_decides": HOW_A_PERSON_DECIDES,
         "next": { "tool": await_tool, "arguments": { "approval_id": pending.approval } },
     });
-    if let Some(content) = content.as_object_mut().filter(|_| !pending.digest.is_empty()) {
-        content.insert("digest".to_owned(), pending.digest.as_str().into());
+    if let Some(content) = content.as_object_mut() {
+        if !pending.digest.is_empty() {
+            content.insert("digest".to_owned(), pending.digest.as_str().into());
+        }
+        if let Some(link) = &pending.link {
+            content.insert("link".to_owned(), link.as_str().into());
+        }
     }
     content
 }
@@ -287,13 +304,26 @@ mod tests {
             expires_at: "2026-01-01T00:00:00Z".into(),
             message: "nobody has decided yet".into(),
             digest: "9f2c".into(),
+            ..Pending::default()
         };
-        let result = of(&Ok(Answer::Pending(Box::new(pending))), AWAIT_APPROVAL, None);
-        assert_eq!(result.is_error, Some(false));
-        assert!(text(&result).contains("call `lockgate.await_approval` with {\"approval_id\": \"ap_2\"}"));
-        let content = result.structured_content.unwrap();
-        assert_eq!(content["status"], "pending");
-        assert_eq!(content["next"]["arguments"]["approval_id"], "ap_2");
+        let said = |pending: &Pending| {
+            let result = of(&Ok(Answer::Pending(Box::new(pending.clone()))), AWAIT_APPROVAL, None);
+            assert_eq!(result.is_error, Some(false));
+            let content = result.structured_content.clone().unwrap();
+            assert_eq!((&content["status"], &content["digest"]), (&json!("pending"), &json!("9f2c")));
+            assert_eq!(content["next"]["arguments"]["approval_id"], "ap_2");
+            // The sentence to act on is the same for programs and for models.
+            assert!(text(&result).contains(content["what_to_do"].as_str().unwrap()), "{}", text(&result));
+            assert!(text(&result).contains("call `lockgate.await_approval` with {\"approval_id\":\"ap_2\"}"));
+            content
+        };
+        assert_eq!(said(&pending).get("link"), None);
+        let linked = Pending { link: Some("https://gate.example.com/approvals/ap_2".into()), ..pending };
+        let content = said(&linked);
+        assert_eq!(content["link"], "https://gate.example.com/approvals/ap_2");
+        assert!(content["what_to_do"].as_str().unwrap().contains("waits for them at https://gate.example.com/"));
+        let content = said(&Pending { approved: true, ..linked });
+        assert!(content["what_to_do"].as_str().unwrap().starts_with("To get its result"), "nobody is asked twice");
     }
 
     #[test]

@@ -83,6 +83,15 @@ pub fn await_input(hold_wait: std::time::Duration, longest_wait: std::time::Dura
             "description": "How long to wait for the decision. 0 asks only how things stand.",
         }),
     );
+    properties.insert(
+        "withdraw".to_owned(),
+        json!({
+            "type": "boolean",
+            "default": false,
+            "description": "True takes the request back, for good, while nobody has decided: when it is not needed any \
+                more.",
+        }),
+    );
     object(properties, vec![Value::from("approval_id")])
 }
 
@@ -113,6 +122,9 @@ pub fn output() -> Schema {
         "approved_by": text(),
         "digest": text(),
         "expires_at": text(),
+        "link": text(),
+        "approved": {"type": "boolean"},
+        "what_to_do": text(),
         "how_a_person_decides": text(),
         "next": {"type": "object"},
         "record_degraded": {"type": "boolean"},

@@ -15,6 +15,7 @@ mod error;
 mod execute;
 mod facts;
 mod guard;
+mod health;
 mod maintain;
 mod notices;
 mod passfile;
@@ -25,7 +26,6 @@ mod secret;
 mod service;
 mod session;
 mod settings;
-mod standing;
 mod target;
 pub mod throwaway;
 mod tls;
@@ -33,9 +33,9 @@ mod tls;
 pub use environment::{ENVIRONMENT_TARGET, Lookup, process};
 pub use error::{QueryError, TargetError};
 pub use facts::TargetFacts;
+pub use health::{Condition, Health};
 pub use privileges::{Lack, Maintainable};
 pub use settings::{ChannelBinding, Expect, Maintenance, SslMode, TargetSettings};
-pub use standing::{Health, Standing};
 pub use target::{Executed, Limits, Target};
 
 #[cfg(test)]

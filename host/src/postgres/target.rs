@@ -14,11 +14,11 @@ use super::{
     error::{QueryError, TargetError},
     execute::{self, End},
     facts::TargetFacts,
+    health::{Condition, Log},
     maintain,
     pool::{Pick, Pool},
     session::Session,
     settings::{Expect, TargetSettings},
-    standing::{Log, Standing},
 };
 use crate::{
     statement::{BoundStatement, Mode, Role},
@@ -56,7 +56,7 @@ pub struct Target(Arc<Inner>);
 struct Inner {
     pool: Pool,
     facts: Mutex<Option<Arc<TargetFacts>>>,
-    standing: Log,
+    condition: Log,
 }
 
 impl fmt::Debug for Target {
@@ -72,7 +72,7 @@ impl Target {
     /// If a setting can't be used, named.
     pub fn new(settings: TargetSettings) -> Result<Self, TargetError> {
         let endpoint = Endpoint::resolve(settings, &environment::process)?;
-        Ok(Self(Arc::new(Inner { pool: Pool::new(endpoint), facts: Mutex::new(None), standing: Log::default() })))
+        Ok(Self(Arc::new(Inner { pool: Pool::new(endpoint), facts: Mutex::new(None), condition: Log::default() })))
     }
 
     /// What agents, policies and the record call it.
@@ -119,19 +119,19 @@ impl Target {
     }
 
     /// Asks the server what it is, whatever is in memory, on a session of the pool and for a few seconds at most. How that
-    /// went is the target's [`Self::standing`].
+    /// went is the target's [`Self::condition`].
     ///
     /// # Errors
     /// As [`Self::facts`].
     pub async fn check_health(&self) -> Result<(), QueryError> {
         let asked = self.ask(Instant::now() + HEALTH).await;
-        asked.map(drop).inspect_err(|error| self.0.standing.failed(error))
+        asked.map(drop).inspect_err(|error| self.0.condition.failed(error))
     }
 
     /// Whether the server answered when somebody last turned to it.
     #[must_use]
-    pub fn standing(&self) -> Standing {
-        self.0.standing.now()
+    pub fn condition(&self) -> Condition {
+        self.0.condition.now()
     }
 
     /// The server's version as it last said, in its own numbering.
@@ -146,7 +146,7 @@ impl Target {
             other => other,
         };
         let facts = Arc::new(facts.map_err(|failed| failed.error)?);
-        self.0.standing.answered();
+        self.0.condition.answered();
         *self.memory() = Some(Arc::clone(&facts));
         Ok(facts)
     }
@@ -218,7 +218,7 @@ impl Target {
         match end {
             End::Doubtful(error) => Err(Failed::on(session, error).await),
             End::Clean(result) => {
-                self.0.standing.answered();
+                self.0.condition.answered();
                 session.end();
                 let notices = session.notices.take().texts;
                 self.0.pool.give_back(session);
@@ -253,11 +253,11 @@ impl Target {
         }
         let taken = self.0.pool.take(deadline, pick).await;
         match &taken {
-            Ok(session) if session.idle_since.is_none() => self.0.standing.answered(),
+            Ok(session) if session.idle_since.is_none() => self.0.condition.answered(),
             // Whether an idle one still lives shows when it is used.
             Ok(_) => {}
             // A caller whose own time was up may have left the server too little of it.
-            Err(error) if Instant::now() < deadline => self.0.standing.failed(error),
+            Err(error) if Instant::now() < deadline => self.0.condition.failed(error),
             Err(_) => {}
         }
         let session = taken.map_err(Failed::definite)?;

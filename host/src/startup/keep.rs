@@ -89,7 +89,7 @@ async fn probe_targets(gate: Arc<Gate>) {
     for target in gate.targets().values().cloned() {
         probes.spawn(async move { target.check_health().await });
     }
-    // How each is, is the target's standing.
+    // How each is, is the target's condition.
     probes.join_all().await;
     let count = u32::try_from(gate.targets().len()).unwrap_or(u32::MAX).max(1);
     let mut turns = ticks(PROBE_EVERY / count);

@@ -93,7 +93,7 @@ pub trait Store: Send + Sync {
     /// [`TransitionError::Closed`] if it was ended before, or the store's own.
     fn finish(&self, consumed: &ConsumedApproval, end: &Terminal, now: Timestamp) -> Result<Approval, TransitionError>;
 
-    /// Takes a request back for its requester, before it is consumed.
+    /// Takes a request back for its requester, while people have not decided.
     ///
     /// # Errors
     /// [`TransitionError::UnknownApproval`] also for somebody else's, [`TransitionError::Closed`], or the store's own.

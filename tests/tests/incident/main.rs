@@ -6,6 +6,7 @@ mod agent;
 mod cli;
 mod cli_record;
 mod cli_site;
+mod clients;
 mod demo;
 mod door;
 mod order;

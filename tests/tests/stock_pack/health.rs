@@ -37,7 +37,8 @@ fn a_target_is_as_the_last_call_found_it() {
         let up = state(&gate, "shop");
         assert_eq!((up.health, up.role, &up.error), (Health::Reachable, Role::Primary, &None));
         assert_eq!(up.version_num.expect("it has said") / 10_000, server.major());
-        let offer = gate.offers(&principal()).into_iter().find(|offer| offer.name == "postgres.uptime").expect("offered");
+        let offer =
+            gate.offers(&principal()).into_iter().find(|offer| offer.name == "postgres.uptime").expect("offered");
         let shown: Vec<_> = offer.targets.iter().map(|t| (t.name.as_str(), t.role, t.health)).collect();
         assert_eq!(shown, [("nowhere", Role::Any, Health::Unknown), ("shop", Role::Primary, Health::Reachable)]);
 

@@ -40,10 +40,15 @@ fn what_was_done_is_found_again() {
         gone(victim.pid).await;
         let found = gate.run_record(&principal(), &page.runs[0].run).await.expect("the run");
         assert_eq!((found.run.state, found.run.action.as_str()), (RunState::Done, "postgres.terminate_backend"));
-        let by_hand = site.record().into_iter().filter(|line| {
-            line["run"] == json!(found.run.run) || line["approval"] == json!(approval)
-        });
-        assert_eq!(found.lines, by_hand.collect::<Vec<_>>(), "every line of the run and of its approval, word for word");
+        let by_hand = site
+            .record()
+            .into_iter()
+            .filter(|line| line["run"] == json!(found.run.run) || line["approval"] == json!(approval));
+        assert_eq!(
+            found.lines,
+            by_hand.collect::<Vec<_>>(),
+            "every line of the run and of its approval, word for word"
+        );
 
         let second = app("spared").await;
         let denied = held(&gate, "postgres.terminate_backend", "primary", json!({ "pid": second.pid })).await;

@@ -19,7 +19,8 @@ use serde_json::{Value as Json, json};
 use crate::world::{PATIENCE, app, run, world};
 
 const READS: &str = "version = 1\n";
-const NO_UPTIME: &str = "version = 1\n[[rule]]\nname = \"no uptime\"\nactions = [\"postgres.uptime\"]\ndecision = \"deny\"\n";
+const NO_UPTIME: &str =
+    "version = 1\n[[rule]]\nname = \"no uptime\"\nactions = [\"postgres.uptime\"]\ndecision = \"deny\"\n";
 
 async fn site() -> Site {
     let targets = [world().await.primary.target("primary", AGENT, "shop")];
@@ -74,7 +75,11 @@ fn an_edited_policy_is_in_force_without_a_restart_and_a_broken_one_changes_nothi
 
         let changes = gate.changes();
         for (file, broken, code) in [
-            ("policy.toml", "version = 1\n[[rule]]\nname = \"typo\"\nactions = [\"*\"]\ndecison = \"allow\"\n", Code::ConfigInvalid),
+            (
+                "policy.toml",
+                "version = 1\n[[rule]]\nname = \"typo\"\nactions = [\"*\"]\ndecison = \"allow\"\n",
+                Code::ConfigInvalid,
+            ),
             ("trust.toml", "version = 1\n[[key]]\nname = 7\n", Code::TrustInvalid),
         ] {
             let sound = fs::read_to_string(site.path(file)).expect("a file");

@@ -36,7 +36,7 @@ impl Health {
 
 /// How a target was when it was last asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct Condition {
     /// Whether it answered.
     pub health: Health,
     /// Since when it has this health.
@@ -47,12 +47,12 @@ pub struct Standing {
     pub error: Option<String>,
 }
 
-/// Keeps a target's standing.
+/// Keeps a target's condition.
 #[derive(Default)]
-pub(super) struct Log(Mutex<Standing>);
+pub(super) struct Log(Mutex<Condition>);
 
 impl Log {
-    pub(super) fn now(&self) -> Standing {
+    pub(super) fn now(&self) -> Condition {
         self.lock().clone()
     }
 
@@ -68,15 +68,15 @@ impl Log {
     }
 
     fn note(&self, health: Health, error: Option<String>) {
-        let mut standing = self.lock();
+        let mut condition = self.lock();
         let now = Some(Timestamp::now());
-        if standing.health != health {
-            standing.since = now;
+        if condition.health != health {
+            condition.since = now;
         }
-        (standing.health, standing.asked, standing.error) = (health, now, error);
+        (condition.health, condition.asked, condition.error) = (health, now, error);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Standing> {
+    fn lock(&self) -> MutexGuard<'_, Condition> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn since_is_when_the_health_changed_and_not_when_it_was_seen_again() {
         let log = Log::default();
-        assert_eq!(log.now(), Standing::default());
+        assert_eq!(log.now(), Condition::default());
         log.failed(&QueryError::Busy("all in use".into()));
         assert_eq!(log.now().health, Health::Unknown, "a busy pool says nothing");
         log.failed(&QueryError::unreachable("nobody there"));
