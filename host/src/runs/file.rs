@@ -6,6 +6,7 @@ use std::{
     io::ErrorKind,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior, params};
@@ -20,6 +21,9 @@ use crate::{
 /// The version of the tables, in the file's header. It goes up with every change of `schema.sql` and of what is taken from
 /// a line.
 const VERSION: i64 = 1;
+
+/// How long a step waits for another process's. Each takes a fraction of a second; several may be ahead on a busy machine.
+const BUSY: Duration = Duration::from_secs(30);
 
 /// The file, while it is open.
 #[derive(Debug)]
@@ -65,6 +69,7 @@ impl IndexFile {
             self.unlink()?;
         }
         let mut connection = sqlite::open_copy(&self.path)?;
+        connection.busy_timeout(BUSY)?;
         make(&mut connection)?;
         let inode = self.inode().ok_or(RunsError::Unsteady)?;
         Ok((connection, inode))

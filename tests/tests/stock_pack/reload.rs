@@ -7,7 +7,7 @@ use lockgate::{
     error::Code,
     gate::Gate,
     startup::{self, Cause, Opened},
-    store::State as Approval,
+    store::State,
 };
 use lockgate_tests::{
     AGENT,
@@ -201,7 +201,7 @@ fn an_approval_does_not_outlive_the_policy_it_was_asked_under() {
         assert_eq!(code, Code::TargetChanged, "{message}");
         assert!(victim.lives().await, "nothing was done");
         let closed = lines(&site, "approval.closed").pop().expect("it is on the record");
-        assert_eq!(closed["state"], json!(Approval::Superseded.as_str()), "{closed}");
+        assert_eq!(closed["state"], json!(State::Superseded.as_str()), "{closed}");
     });
 }
 
