@@ -14,6 +14,7 @@ mod pins;
 mod querier;
 mod remedies;
 mod resolve;
+pub mod words;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -217,7 +218,7 @@ impl Gate {
             .intent(&journal::Intent {
                 run,
                 principal,
-                reason: &call.reason,
+                call,
                 action: &asked.entry,
                 arguments: arguments.json(),
                 target: asked.target.name(),

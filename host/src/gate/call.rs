@@ -16,6 +16,8 @@ use crate::{
 pub const SHORTEST_REASON: usize = 8;
 /// Longest reason, in characters. It is read by a person who is about to decide.
 pub const LONGEST_REASON: usize = 500;
+/// Longest evidence or expectation, in characters. It stands beside the reason on the approver's page.
+pub const LONGEST_WORDS: usize = 1000;
 /// Through which door a call came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -201,6 +203,12 @@ pub struct Outcome {
     /// True if the act happened but its end could not be put on the record.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub record_degraded: bool,
+    /// True if this answers a call that was made before under the same operation id: nothing ran for this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
+    /// True if the result was too large to be kept for a replay: tables, findings and notices are left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub result_not_kept: bool,
 }
 
 /// Who let a held call through.
@@ -230,6 +238,9 @@ pub struct Pending {
     pub digest: String,
     /// The sentence that the agent should act on.
     pub message: String,
+    /// True if this answers a call that was made before under the same operation id: no request was made for this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
 }
 
 /// The gate's answer.

@@ -245,6 +245,8 @@ impl Gate {
             suggestion,
             approval,
             record_degraded: false,
+            replayed: false,
+            result_not_kept: false,
         })
     }
 

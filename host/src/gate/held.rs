@@ -59,6 +59,9 @@ impl Gate {
             target_identity: identity,
             arguments: job.arguments.json().clone(),
             reason: self.redactor.text(call.reason.trim()).into_owned(),
+            agent_evidence: self.said(call.evidence.as_deref()),
+            agent_expected: self.said(call.expected.as_deref()),
+            operation: self.said(call.operation.as_deref()),
             rule: decision.rule().to_owned(),
             policy_digest: self.policy.load().digest().to_owned(),
             pins: evidence.pins.into_iter().map(|(name, value)| Pin { name, value }).collect(),
@@ -73,6 +76,11 @@ impl Gate {
             let _ = self.journal.ended(intent.run(), &[], 0, Err(refusal)).await;
         }
         result
+    }
+
+    /// The agent's own words, as they may be shown.
+    fn said(&self, text: Option<&str>) -> Option<String> {
+        text.map(|text| self.redactor.text(text.trim()).into_owned())
     }
 
     async fn request(self: &Arc<Self>, request: Request) -> Result<String, Refusal> {
@@ -389,5 +397,6 @@ fn pending(approval: &Approval) -> Pending {
              waiting; do not repeat the call. Nothing has been changed.",
             request.action, request.target, approval.id
         ),
+        replayed: false,
     }
 }

@@ -105,8 +105,15 @@ impl<G: Gatekeeper> Server<G> {
     ) -> Result<Answer, Refused> {
         let parts = arguments::split(call.arguments.unwrap_or_default());
         let problems = parts.problems;
-        let call =
-            Call { action, target: parts.target, arguments: parts.arguments, reason: parts.reason, ..Call::default() };
+        let call = Call {
+            action,
+            target: parts.target,
+            arguments: parts.arguments,
+            reason: parts.reason,
+            evidence: parts.evidence,
+            expected: parts.expected,
+            operation: parts.operation,
+        };
         // An action that is not offered is refused by the gate as unknown before it looks at anything else.
         if !problems.is_empty() && self.gatekeeper.tools(principal).iter().any(|offered| offered.name == call.action) {
             return Err(self.gatekeeper.refuse(principal, call, problems).await);
