@@ -60,6 +60,8 @@ codes! {
     OperationConflict => "operation_conflict", "use a new `operation_id` for a new call; to ask for the old answer, repeat the old call exactly";
     /// No approval of this id is known, or it is somebody else's.
     UnknownApproval => "unknown_approval", "use the approval id from the pending result";
+    /// No run of this id is on the record for whoever asks.
+    UnknownRun => "unknown_run", "list the recent runs and use an id from there";
     /// The approval was decided or used before.
     ApprovalClosed => "approval_closed", "nothing to do; its state says what became of it";
     /// The person behind the request may not decide it.

@@ -17,6 +17,9 @@ use crate::{
     startup::{self, State},
 };
 
+/// What is still being carried out without a caller gets so long to say how it ended, as other calls do.
+const WIND_UP: Duration = Duration::from_secs(15);
+
 /// One agent, on standard input and output. Ends when the agent closes them, or on a signal.
 pub(super) async fn stdio(config: &Config) -> Result<ExitCode, Refusal> {
     let principal = stdio_principal(config);
@@ -44,6 +47,7 @@ fn server(gate: &Arc<Gate>, config: &Config) -> Server<GateDoor> {
     let settings = McpSettings {
         hold_wait: Duration::from_secs(config.mcp.hold_seconds),
         separator: config.mcp.tool_name_separator,
+        face: config.mcp.face,
         max_message: usize::try_from(config.mcp.http.max_body_kib << 10).unwrap_or(usize::MAX),
         ..McpSettings::default()
     };
@@ -104,6 +108,7 @@ async fn open(config: &Config) -> Result<Arc<Gate>, Refusal> {
 }
 
 async fn close(gate: &Gate, end: Result<(), String>) -> Result<ExitCode, Refusal> {
+    gate.wind_up(WIND_UP).await;
     let stop = Entry::new("host.stop").field("error", end.as_ref().err().cloned());
     gate.journal().note(stop).await?;
     gate.journal().close().await?;

@@ -285,7 +285,8 @@ impl Gate {
             ));
         }
         let arguments = entry.validate(&request.arguments).await?;
-        Ok(Job { entry, target, arguments, pins: request.pins.clone() })
+        // Its approval is what is used once.
+        Ok(Job { entry, target, arguments, pins: request.pins.clone(), once: None })
     }
 
     /// Which server a target is, by what the server says now.

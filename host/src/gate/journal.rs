@@ -15,7 +15,7 @@ use crate::{
     policy::Decision,
     redact::Redactor,
     statement::Mode,
-    store::{Approval, code_of},
+    store::{Approval, Operation, code_of},
     value::Value,
 };
 
@@ -49,6 +49,8 @@ pub struct Intent<'a> {
     pub decision: &'a Decision,
     /// Which policy.
     pub policy_digest: &'a str,
+    /// The run of a process that died, in whose place this one is.
+    pub instead_of: Option<&'a str>,
 }
 
 /// An intent that is on the record, durably. Without one nothing is executed. Only the journal makes it.
@@ -111,6 +113,10 @@ impl Journal {
             .field("verdict", intent.decision.verdict().as_str())
             .field("rule", intent.decision.rule())
             .field("policy_digest", intent.policy_digest);
+        let entry = match intent.instead_of {
+            Some(run) => entry.field("instead_of", run),
+            None => entry,
+        };
         self.durable(self.said(entry, intent.call)).await?;
         Ok(RecordedIntent { run: intent.run.to_owned() })
     }
@@ -197,6 +203,29 @@ impl Journal {
         )
         .await?;
         Ok(RecordedIntent { run })
+    }
+
+    /// A named call that was made again: whoever made it is given the answer of this run, which has ended or is held.
+    pub async fn replayed(&self, run: &str, principal: &Principal, operation: &str, state: &str) -> Result<(), Refusal> {
+        let entry = self.caller("operation.replayed", run, principal);
+        let operation = self.redactor.text(operation).into_owned();
+        self.durable(entry.field("operation", operation).field("state", state)).await
+    }
+
+    /// A named call that had begun to act when the process that carried it out died.
+    pub async fn operation_lost(&self, lost: &Operation) -> Result<(), Refusal> {
+        self.durable(
+            Entry::new("operation.closed")
+                .field("run", lost.run.as_str())
+                .field("agent", lost.key.agent.as_str())
+                .field("person", lost.key.person.clone())
+                .field("operation", self.redactor.text(&lost.key.id).into_owned())
+                .field("action", lost.action.as_str())
+                .field("target", lost.target.as_str())
+                .field("state", "unknown")
+                .field("code", Code::OutcomeUnknown.as_str()),
+        )
+        .await
     }
 
     /// How a run ended.
