@@ -311,16 +311,6 @@ struct Prepared {
     decision: Decision,
 }
 
-impl Step {
-    /// The run that it is on the record under, as far as the step says.
-    fn run(&self) -> &str {
-        match self {
-            Self::Done(outcome) => &outcome.run,
-            Self::Held(_) => "",
-        }
-    }
-}
-
 /// A refusal, and whether its run already has an end on the record.
 enum Stop {
     Unrecorded(Refusal),

@@ -24,7 +24,8 @@ pub fn find(query: &str, actions: &[OfferedAction], limit: usize) -> Vec<Found> 
     let mut found: Vec<Found> = actions
         .iter()
         .filter_map(|action| {
-            let text = [&action.name, &action.title, &action.search_terms.join(" ")].map(|t| t.to_lowercase()).join(" ");
+            let text =
+                [&action.name, &action.title, &action.search_terms.join(" ")].map(|t| t.to_lowercase()).join(" ");
             let hits: Vec<&str> = words.iter().filter(|word| text.contains(**word)).copied().collect();
             (!hits.is_empty() && hits.len() * 2 >= words.len()).then(|| Found {
                 name: action.name.clone(),

@@ -163,7 +163,7 @@ impl Gate {
         let work = guest.preview(Limits::for_call(wall), querier, action, job.arguments.values());
         let answer = tokio::select! {
             answer = work => Some(answer),
-            () = cancel.cancelled() => None,
+            () = self.called_off(job.once.as_ref(), cancel) => None,
         };
         let mut evidence = self.concluded(answer, &mut account.lock().unwrap_or_else(PoisonError::into_inner))?;
         pins::check(&evidence.pins)?;

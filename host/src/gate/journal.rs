@@ -206,7 +206,13 @@ impl Journal {
     }
 
     /// A named call that was made again: whoever made it is given the answer of this run, which has ended or is held.
-    pub async fn replayed(&self, run: &str, principal: &Principal, operation: &str, state: &str) -> Result<(), Refusal> {
+    pub async fn replayed(
+        &self,
+        run: &str,
+        principal: &Principal,
+        operation: &str,
+        state: &str,
+    ) -> Result<(), Refusal> {
         let entry = self.caller("operation.replayed", run, principal);
         let operation = self.redactor.text(operation).into_owned();
         self.durable(entry.field("operation", operation).field("state", state)).await

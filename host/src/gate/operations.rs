@@ -209,16 +209,20 @@ impl Gate {
         loop {
             let mut seat = self.seat(&key, &run, &facts, &prepared, &who, &call);
             if let Some(conflict) = facts.conflict(&seat.facts.action, &seat.facts.target, seat.facts.digest, &seat.run)
-                && self.is_carried_out(&mut seat, &hold).await
             {
-                return Err(refused(conflict).await);
+                match self.is_carried_out(&mut seat, &hold).await {
+                    Some(true) => return Err(refused(conflict).await),
+                    // It never got that far: the id may be this call's all the same.
+                    Some(false) => {}
+                    None => return Err(at_run(&run, called_off())),
+                }
             }
-            let (stage, mine) = (self.end_of(&mut seat, &hold).await, seat.mine);
+            let stage = self.end_of(&mut seat, &hold).await;
+            let (mine, at) = (seat.mine, seat.run.clone());
             drop(seat);
             let known = match stage {
                 Some(Stage::Over(end)) if mine => return self.answer(&run, principal, end, hold).await,
                 Some(Stage::Over(end)) => {
-                    let at = end.as_ref().map_or_else(|refused| refused.run.clone(), |step| step.run().to_owned());
                     self.journal.replayed(&at, principal, id, "ended").await.map_err(|r| at_run(&at, r))?;
                     return replay(self.answer(&at, principal, end, hold).await);
                 }
@@ -226,7 +230,7 @@ impl Gate {
                 Some(Stage::Known(operation)) => operation,
                 Some(Stage::Unclaimed(refusal)) => return Err(refused(refusal).await),
                 Some(Stage::Released(_) | Stage::Claiming | Stage::Running) => continue,
-                None => return Err(Refused { run, refusal: called_off() }),
+                None => return Err(at_run(&run, called_off())),
             };
             if let Some(conflict) = facts.conflict(&known.action, &known.target, known.facts, &known.run) {
                 return Err(refused(conflict).await);
@@ -381,12 +385,12 @@ impl Gate {
         matches!(released, Ok(Ok(true)))
     }
 
-    /// Whether it got as far as being carried out here, rather than being known to the store.
-    async fn is_carried_out(&self, seat: &mut Seat, hold: &Hold) -> bool {
+    /// Whether it got as far as being carried out here, rather than being known to the store. `None`: the caller gave up.
+    async fn is_carried_out(&self, seat: &mut Seat, hold: &Hold) -> Option<bool> {
         let claimed = seat.stage.wait_for(|stage| !matches!(stage, Stage::Claiming));
         tokio::select! {
-            stage = claimed => matches!(stage.as_deref(), Ok(Stage::Running | Stage::Over(_))),
-            () = hold.cancel.cancelled() => false,
+            stage = claimed => Some(matches!(stage.as_deref(), Ok(Stage::Running | Stage::Over(_)))),
+            () = hold.cancel.cancelled() => None,
         }
     }
 
@@ -458,12 +462,15 @@ impl Gate {
                     Ok(Kept::Outcome(outcome)) => Ok(Answer::Done(outcome)),
                     Ok(Kept::Refusal(refusal)) => Err(at_run(run, refusal)),
                     Err(_) => {
-                        let unread = Refusal::new(Code::InternalError, "it has ended, and its answer can't be read back");
+                        let unread =
+                            Refusal::new(Code::InternalError, "it has ended, and its answer can't be read back");
                         Err(at_run(run, ended(unread)))
                     }
                 }))
             }
-            (_, None, None) => Err(Refusal::new(Code::InternalError, "an operation has neither an answer nor an approval")),
+            (_, None, None) => {
+                Err(Refusal::new(Code::InternalError, "an operation has neither an answer nor an approval"))
+            }
         }
     }
 
@@ -510,7 +517,8 @@ impl Gate {
         // Read again: it may have ended before its process did, and it may have begun since it was read.
         let key = lost.key.clone();
         let now = self.with_store(move |store| store.operation(&key)).await??;
-        let Some(lost) = now.filter(|now| now.run == lost.run && now.state == OperationState::Running && now.begun) else {
+        let Some(lost) = now.filter(|now| now.run == lost.run && now.state == OperationState::Running && now.begun)
+        else {
             return Ok(());
         };
         self.journal.operation_lost(&lost).await?;
@@ -584,9 +592,8 @@ fn ended(refusal: Refusal) -> Refusal {
 }
 
 fn called_off() -> Refusal {
-    Refusal::new(Code::Cancelled, "the wait was cancelled").with_remedy(
-        "repeat the same call with the same `operation_id` to learn what became of it; nothing runs twice",
-    )
+    Refusal::new(Code::Cancelled, "the wait was cancelled")
+        .with_remedy("repeat the same call with the same `operation_id` to learn what became of it; nothing runs twice")
 }
 
 fn abnormal() -> Refusal {
@@ -600,7 +607,9 @@ fn at_run(run: &str, refusal: Refusal) -> Refused {
 fn replay(answer: Result<Answer, Refused>) -> Result<Answer, Refused> {
     match answer {
         Ok(Answer::Done(outcome)) => Ok(Answer::Done(Box::new(Outcome { replayed: true, ..*outcome }))),
-        Ok(Answer::Pending(pending)) => Ok(Answer::Pending(Box::new(super::call::Pending { replayed: true, ..*pending }))),
+        Ok(Answer::Pending(pending)) => {
+            Ok(Answer::Pending(Box::new(super::call::Pending { replayed: true, ..*pending })))
+        }
         Err(Refused { run, refusal }) => Err(Refused { run, refusal: refusal.as_replay() }),
     }
 }

@@ -14,10 +14,12 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
     arguments::{self, AwaitArguments},
+    by_name::{self, Named},
+    catalogue,
     door::Gatekeeper,
+    own::Own,
     result,
     server::Server,
-    tool,
 };
 use crate::{
     error::{Code, Refusal},
@@ -32,19 +34,35 @@ impl<G: Gatekeeper> Server<G> {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let principal = self.principal(&context)?;
-        let await_tool = self.settings().separator.outward(tool::AWAIT_APPROVAL).into_owned();
+        let await_tool = self.settings().separator.outward(Own::AwaitApproval.name()).into_owned();
         let most = self.settings().calls_per_agent;
         let Some(_running) = self.calls().enter(&principal.agent, most) else {
             let refusal = Refusal::new(Code::Overloaded, format!("{most} calls of this agent are under way already"));
             let refused = Err(Refused { run: String::new(), refusal });
             return Ok(result::of(&refused, &await_tool, None).into());
         };
-        let action =
-            self.settings().separator.inward(&request.name, || self.gatekeeper().tools(&principal)).into_owned();
+        let name = self.inward(&principal, &request.name);
+        let arguments = request.arguments.unwrap_or_default();
+        let own = Own::named(&name);
+        if let Some(own) = own
+            && let Some(answer) = self.look_up(own, &principal, &arguments).await
+        {
+            return Ok(answer.into());
+        }
+        let by_name = own == Some(Own::RunAction);
+        let asked = if by_name {
+            match by_name::read(arguments) {
+                Ok(named) => Named { action: self.inward(&principal, &named.action), ..named },
+                Err(problems) => return Ok(catalogue::malformed(Own::RunAction, problems, self.settings()).into()),
+            }
+        } else {
+            Named { action: name, arguments, problems: Vec::new() }
+        };
         let (mut hold, forwarding) = self.hold(&context);
         let mut approval = None;
-        let answer = if action == tool::AWAIT_APPROVAL {
-            match AwaitArguments::read(&request.arguments.unwrap_or_default(), self.settings().longest_wait) {
+        let action = asked.action.clone();
+        let answer = if own == Some(Own::AwaitApproval) {
+            match AwaitArguments::read(&asked.arguments, self.settings().longest_wait) {
                 Ok(wanted) => {
                     hold.wait = wanted.wait.unwrap_or(hold.wait);
                     let answer = self.gatekeeper().await_approval(&principal, &wanted.approval, hold).await;
@@ -58,14 +76,23 @@ impl<G: Gatekeeper> Server<G> {
                 }
             }
         } else {
-            self.act(&principal, action, request, hold).await
+            self.act(&principal, asked, hold).await
         };
         // Progress must not follow the answer (progress, behaviour requirements).
         if let Some(forwarding) = forwarding {
             forwarding.abort();
         }
         match &answer {
-            Err(refused) if refused.refusal.code == Code::UnknownAction => {
+            Err(refused) if by_name && refused.refusal.code == Code::InvalidArguments => {
+                let mut said = result::of(&answer, &await_tool, None);
+                let offered = self.gatekeeper().tools(&principal);
+                if let Some(action) = offered.iter().find(|offered| offered.name == action) {
+                    by_name::add_what_is_right(&mut said, &refused.refusal.problems, action);
+                }
+                Ok(said.into())
+            }
+            // The tool itself exists here; what it was given does not.
+            Err(refused) if !by_name && refused.refusal.code == Code::UnknownAction => {
                 let Refusal { message, remedy, .. } = &refused.refusal;
                 let data = result::refused_content(refused, None);
                 Err(ErrorData::invalid_params(format!("unknown tool: {message}; {remedy}"), Some(data)))
@@ -74,17 +101,17 @@ impl<G: Gatekeeper> Server<G> {
         }
     }
 
-    async fn act(
-        &self,
-        principal: &Principal,
-        action: String,
-        call: CallToolRequestParams,
-        hold: Hold,
-    ) -> Result<Answer, Refused> {
-        let parts = arguments::split(call.arguments.unwrap_or_default());
-        let problems = parts.problems;
+    /// The dotted name that a client means.
+    fn inward(&self, principal: &Principal, name: &str) -> String {
+        self.settings().separator.inward(name, || self.gatekeeper().tools(principal)).into_owned()
+    }
+
+    async fn act(&self, principal: &Principal, asked: Named, hold: Hold) -> Result<Answer, Refused> {
+        let parts = arguments::split(asked.arguments);
+        let mut problems = asked.problems;
+        problems.extend(parts.problems);
         let call = Call {
-            action,
+            action: asked.action,
             target: parts.target,
             arguments: parts.arguments,
             reason: parts.reason,

@@ -9,14 +9,25 @@
 use std::time::Duration;
 
 pub mod arguments;
+mod by_name;
 mod calling;
+pub mod catalogue;
+mod changes;
+mod complete;
 pub mod door;
+pub mod face;
 pub mod gatekeeper;
 pub mod http;
 pub mod in_flight;
+mod instructions;
 pub mod lines;
 pub mod listen;
 mod listing;
+pub mod own;
+mod playbooks;
+mod prompts;
+pub mod recent;
+mod resources;
 pub mod result;
 pub mod schema;
 pub mod server;

@@ -240,7 +240,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    
+
     const AWAIT_APPROVAL: &str = "lockgate.await_approval";
 
     use crate::{

@@ -20,14 +20,7 @@ pub type Schema = Map<String, Value>;
 /// What a call of this action takes.
 #[must_use]
 pub fn input(action: &OfferedAction) -> Schema {
-    let mut properties = Map::new();
-    let mut required = Vec::new();
-    for param in &action.params {
-        properties.insert(param.name.clone(), Value::Object(param_schema(param)));
-        if param.required && param.default == PackValue::Null {
-            required.push(Value::from(param.name.as_str()));
-        }
-    }
+    let (mut properties, mut required) = declared(action);
     // The host's own come last and win: no pack may word them.
     properties.insert("target".to_owned(), target_schema(&action.targets));
     if action.targets.len() > 1 {
@@ -42,6 +35,25 @@ pub fn input(action: &OfferedAction) -> Schema {
         schema.insert("examples".to_owned(), Value::Array(examples));
     }
     schema
+}
+
+/// What an action itself takes, without what the host adds.
+#[must_use]
+pub fn of_action_alone(action: &OfferedAction) -> Schema {
+    let (properties, required) = declared(action);
+    object(properties, required)
+}
+
+fn declared(action: &OfferedAction) -> (Schema, Vec<Value>) {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for param in &action.params {
+        properties.insert(param.name.clone(), Value::Object(param_schema(param)));
+        if param.required && param.default == PackValue::Null {
+            required.push(Value::from(param.name.as_str()));
+        }
+    }
+    (properties, required)
 }
 
 /// What every call says of itself, whatever the action.
@@ -256,8 +268,7 @@ fn said_of_the_call() -> [(String, Value); 3] {
 
 fn target_schema(targets: &[TargetOffer]) -> Value {
     let names: Vec<Value> = targets.iter().map(|target| Value::from(target.name.as_str())).collect();
-    let listed: Vec<String> =
-        targets.iter().map(|target| format!("{}{}", target.name, target_note(target))).collect();
+    let listed: Vec<String> = targets.iter().map(|target| format!("{}{}", target.name, target_note(target))).collect();
     let mut schema = json!({
         "type": "string",
         "enum": names,
@@ -287,7 +298,8 @@ pub fn target_note(target: &TargetOffer) -> String {
 }
 
 /// A declared example as a whole call: its arguments, its situation as the reason, and the first target if one is needed.
-fn example_call(action: &OfferedAction, example: &Example) -> Option<Value> {
+#[must_use]
+pub fn example_call(action: &OfferedAction, example: &Example) -> Option<Value> {
     let Ok(Value::Object(mut call)) = serde_json::from_str::<Value>(&example.arguments) else {
         return None;
     };

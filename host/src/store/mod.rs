@@ -253,6 +253,8 @@ pub trait Store: Send + Sync {
 }
 
 #[cfg(test)]
+mod operation_tests;
+#[cfg(test)]
 mod process_tests;
 #[cfg(test)]
 mod property_tests;
