@@ -17,8 +17,8 @@ use crate::{
     startup::{self, State},
 };
 
-/// What is still being carried out without a caller gets so long to say how it ended, as other calls do.
-const WIND_UP: Duration = Duration::from_secs(15);
+/// What is still being carried out without a caller gets so long to end by itself and then, called off, to say how.
+const WIND_UP: Duration = Duration::from_secs(30);
 
 /// One agent, on standard input and output. Ends when the agent closes them, or on a signal.
 pub(super) async fn stdio(config: &Config) -> Result<ExitCode, Refusal> {

@@ -109,8 +109,9 @@ impl Facts {
         if self.action == action && FactsDigest::of(action, target, &self.arguments) != digest {
             kinds.push("arguments");
         }
+        let verb = if kinds.len() == 1 && kinds != ["arguments"] { "differs" } else { "differ" };
         let kinds = kinds.join(" and the ");
-        let message = format!("this `operation_id` belongs to another call, run `{run}`: the {kinds} differ");
+        let message = format!("this `operation_id` belongs to another call, run `{run}`: the {kinds} {verb}");
         Some(Refusal::new(Code::OperationConflict, message))
     }
 }
@@ -547,9 +548,17 @@ impl Gate {
         Ok(())
     }
 
-    /// Calls off what is still being carried out without a caller, and waits until its end is kept, but no longer than this.
+    /// Waits until what is still being carried out without a caller has ended and its end is kept. What takes longer than
+    /// half of this time is called off, and has the other half to say so.
     pub async fn wind_up(&self, within: Duration) {
+        if self.all_over(within / 2).await {
+            return;
+        }
         self.stopping.cancel();
+        self.all_over(within / 2).await;
+    }
+
+    async fn all_over(&self, within: Duration) -> bool {
         let stages: Vec<_> = self.operations.lock().values().map(|underway| underway.stage.clone()).collect();
         let all = async {
             for mut stage in stages {
@@ -557,7 +566,7 @@ impl Gate {
                 let _ = stage.wait_for(|stage| !matches!(stage, Stage::Claiming | Stage::Running)).await;
             }
         };
-        let _ = tokio::time::timeout(within, all).await;
+        tokio::time::timeout(within, all).await.is_ok()
     }
 
     /// Comes when a call is to be stopped. A named call that has begun to act goes on without its caller, who can come back
@@ -611,5 +620,83 @@ fn replay(answer: Result<Answer, Refused>) -> Result<Answer, Refused> {
             Ok(Answer::Pending(Box::new(super::call::Pending { replayed: true, ..*pending })))
         }
         Err(Refused { run, refusal }) => Err(Refused { run, refusal: refusal.as_replay() }),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::value::{Column, ColumnKind, RowSet, Table, Value};
+
+    fn outcome(rows: usize) -> Outcome {
+        let columns = vec![Column { name: "note".into(), kind: ColumnKind::Text }];
+        let rows = (0..rows).map(|_| vec![Value::Text("x".repeat(1_000))]).collect();
+        Outcome {
+            run: "run_1".into(),
+            action: "a.b".into(),
+            target: "t".into(),
+            summary: "looked at all of it".into(),
+            tables: vec![Table { title: "all".into(), rows: Arc::new(RowSet { columns, rows }) }],
+            notices: vec!["a notice".into()],
+            findings: Vec::new(),
+            suggestion: None,
+            approval: None,
+            record_degraded: true,
+            replayed: false,
+            result_not_kept: false,
+        }
+    }
+
+    fn kept(end: &Result<Box<Outcome>, Refusal>) -> Kept {
+        let json = Kept::of(end);
+        assert!(json.to_string().len() <= RESULT_LIMIT);
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn an_answer_is_read_back_as_it_left() {
+        let Kept::Outcome(back) = kept(&Ok(Box::new(outcome(3)))) else { panic!() };
+        assert_eq!(*back, outcome(3));
+        let refusal = ended(Refusal::new(Code::NotFound, "no table"));
+        let Kept::Refusal(back) = kept(&Err(refusal.clone())) else { panic!() };
+        assert_eq!(back, refusal);
+    }
+
+    #[test]
+    fn of_an_answer_that_is_too_large_the_summary_is_left_and_it_says_so() {
+        let Kept::Outcome(back) = kept(&Ok(Box::new(outcome(300)))) else { panic!() };
+        assert!(back.result_not_kept && back.tables.is_empty() && back.notices.is_empty());
+        assert_eq!(
+            (back.summary.as_str(), back.run.as_str(), back.record_degraded),
+            ("looked at all of it", "run_1", true)
+        );
+    }
+
+    #[test]
+    fn a_conflict_names_kinds_and_no_values() {
+        let facts = |action: &str, target: &str, pid: i64| {
+            let arguments = json!({ "pid": pid }).as_object().unwrap().clone();
+            let digest = FactsDigest::of(action, target, &arguments);
+            Facts { action: action.into(), target: target.into(), arguments, digest }
+        };
+        let said = |asked: &Facts, there: &Facts| {
+            asked.conflict(&there.action, &there.target, there.digest, "run_1").map(|refusal| refusal.message)
+        };
+        let there = facts("p.cancel", "orders", 4471);
+        assert_eq!(said(&facts("p.cancel", "orders", 4471), &there), None);
+        for (asked, kinds) in [
+            (facts("p.cancel", "orders", 4472), "the arguments differ"),
+            (facts("p.cancel", "shop", 4471), "the target differs"),
+            (facts("p.cancel", "shop", 4472), "the target and the arguments differ"),
+            (facts("p.kill", "orders", 4472), "the action differs"),
+            (facts("p.kill", "shop", 4471), "the action and the target differ"),
+        ] {
+            let message = said(&asked, &there).unwrap();
+            assert!(message.contains("`run_1`") && message.contains(kinds), "{message}");
+            assert!(!["447", "shop", "orders", "kill"].iter().any(|value| message.contains(value)), "{message}");
+        }
     }
 }

@@ -8,6 +8,7 @@ mod cli_record;
 mod cli_site;
 mod demo;
 mod door;
+mod operations;
 mod order;
 mod process;
 mod random_kills;
