@@ -11,11 +11,13 @@ mod execute;
 mod held;
 pub mod journal;
 mod offers;
+mod operations;
 mod pins;
 mod querier;
 mod remedies;
 mod resolve;
 mod standing;
+pub mod words;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -32,6 +34,7 @@ use self::{
     execute::{Authority, Job},
     held::Course,
     journal::Journal,
+    operations::{Once, Operations},
     resolve::Asked,
 };
 use crate::{
@@ -84,6 +87,8 @@ pub struct Times {
     pub decide: Duration,
     /// From the decision to the execution.
     pub execute: Duration,
+    /// From the end of a named call for as long as its answer can be asked for again.
+    pub keep: Duration,
 }
 
 /// The gate.
@@ -104,9 +109,14 @@ pub struct Gate {
     held: Mutex<HashMap<String, Course>>,
     /// One task at a time closes what is due, so that this process records each end once.
     closing: tokio::sync::Mutex<()>,
+    /// Named calls that this process is carrying out.
+    operations: Operations,
+    /// Cancelled when the host ends.
+    stopping: CancellationToken,
 }
 
 /// How far the pipeline got by itself.
+#[derive(Clone)]
 enum Step {
     /// To the end.
     Done(Box<call::Outcome>),
@@ -133,11 +143,17 @@ impl Gate {
             people_at: parts.people_at,
             held: Mutex::new(HashMap::new()),
             closing: tokio::sync::Mutex::new(()),
+            operations: Operations::default(),
+            stopping: CancellationToken::new(),
         })
     }
 
-    /// Carries a call through the gate. A call that is dropped is cancelled, on the server too, and recorded as such.
+    /// Carries a call through the gate. A call that is dropped is cancelled, on the server too, and recorded as such; one
+    /// with an operation id is carried out once and followed, as [`operations`] has it.
     pub async fn call(self: &Arc<Self>, principal: &Principal, call: Call, hold: Hold) -> Result<Answer, Refused> {
+        if let Some(id) = call.operation.clone() {
+            return self.once(principal, call, &id, hold).await;
+        }
         let run = match store::random_id("run_") {
             Ok(run) => run,
             Err(error) => return Err(Refused { run: String::new(), refusal: error.into() }),
@@ -190,19 +206,38 @@ impl Gate {
         call: &Call,
         cancel: &CancellationToken,
     ) -> Result<Step, Stop> {
+        let prepared = self.prepare(principal, call).await?;
+        self.carry_out(run, principal, call, &prepared, None, cancel).await
+    }
+
+    /// What a call comes to before anything is done: action, target, arguments, and what policy says.
+    async fn prepare(&self, principal: &Principal, call: &Call) -> Result<Prepared, Refusal> {
         self.journal.check()?;
         let asked = self.resolve(principal, call)?;
         let arguments = asked.entry.validate(&call.arguments).await?;
         let decision = self.decide(principal, &asked);
         refuse_denied(&decision)?;
-        let intent = self.intend(run, principal, call, &asked, &arguments, &decision).await?;
-        let job = self.job(&asked, &arguments);
-        if let Some(authority) = Authority::allowed(&decision) {
+        Ok(Prepared { asked, arguments, decision })
+    }
+
+    async fn carry_out(
+        self: &Arc<Self>,
+        run: &str,
+        principal: &Principal,
+        call: &Call,
+        prepared: &Prepared,
+        once: Option<&Arc<Once>>,
+        cancel: &CancellationToken,
+    ) -> Result<Step, Stop> {
+        let Prepared { asked, decision, .. } = prepared;
+        let intent = self.intend(run, principal, call, prepared, once).await?;
+        let job = self.job(asked, &prepared.arguments, once);
+        if let Some(authority) = Authority::allowed(decision) {
             let outcome = self.execute(intent, authority, job, cancel).await.map_err(Stop::Recorded)?;
             return Ok(Step::Done(Box::new(outcome)));
         }
         let evidence = self.preview(&intent, &job, cancel).await.map_err(Stop::Recorded)?;
-        let approval = self.hold(&intent, principal, call, &job, &decision, evidence).await.map_err(Stop::Recorded)?;
+        let approval = self.hold(&intent, principal, call, &job, decision, evidence).await.map_err(Stop::Recorded)?;
         Ok(Step::Held(approval))
     }
 
@@ -215,27 +250,29 @@ impl Gate {
         run: &str,
         principal: &Principal,
         call: &Call,
-        asked: &Asked,
-        arguments: &ValidatedArgs,
-        decision: &Decision,
+        prepared: &Prepared,
+        once: Option<&Arc<Once>>,
     ) -> Result<journal::RecordedIntent, Refusal> {
+        let Prepared { asked, arguments, decision } = prepared;
         let policy = self.policy.load();
         self.journal
             .intent(&journal::Intent {
                 run,
                 principal,
-                reason: &call.reason,
+                call,
                 action: &asked.entry,
                 arguments: arguments.json(),
                 target: asked.target.name(),
                 decision,
                 policy_digest: policy.digest(),
+                instead_of: once.and_then(|once| once.instead_of()),
             })
             .await
     }
 
-    fn job(&self, asked: &Asked, arguments: &ValidatedArgs) -> Job {
-        Job { entry: asked.entry.clone(), target: asked.target.clone(), arguments: arguments.clone(), pins: Vec::new() }
+    fn job(&self, asked: &Asked, arguments: &ValidatedArgs, once: Option<&Arc<Once>>) -> Job {
+        let (entry, target, arguments) = (asked.entry.clone(), asked.target.clone(), arguments.clone());
+        Job { entry, target, arguments, pins: Vec::new(), once: once.cloned() }
     }
 
     /// The packs and actions that are loaded.
@@ -271,6 +308,13 @@ impl Gate {
             .await
             .map_err(|e| Refusal::new(Code::StoreUnavailable, e.to_string()))
     }
+}
+
+/// A call that may go ahead, or wait for a person.
+struct Prepared {
+    asked: Asked,
+    arguments: ValidatedArgs,
+    decision: Decision,
 }
 
 /// A refusal, and whether its run already has an end on the record.

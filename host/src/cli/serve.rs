@@ -17,6 +17,9 @@ use crate::{
     startup::{self, State},
 };
 
+/// What is still being carried out without a caller gets so long to end by itself and then, called off, to say how.
+const WIND_UP: Duration = Duration::from_secs(30);
+
 /// One agent, on standard input and output. Ends when the agent closes them, or on a signal.
 pub(super) async fn stdio(config: &Config) -> Result<ExitCode, Refusal> {
     let principal = stdio_principal(config);
@@ -106,6 +109,7 @@ async fn open(config: &Config) -> Result<Arc<Gate>, Refusal> {
 }
 
 async fn close(gate: &Gate, end: Result<(), String>) -> Result<ExitCode, Refusal> {
+    gate.wind_up(WIND_UP).await;
     let stop = Entry::new("host.stop").field("error", end.as_ref().err().cloned());
     gate.journal().note(stop).await?;
     gate.journal().close().await?;

@@ -17,6 +17,8 @@ use crate::{
 pub const SHORTEST_REASON: usize = 8;
 /// Longest reason, in characters. It is read by a person who is about to decide.
 pub const LONGEST_REASON: usize = 500;
+/// Longest evidence or expectation, in characters. It stands beside the reason on the approver's page.
+pub const LONGEST_WORDS: usize = 1000;
 /// Through which door a call came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -199,6 +201,11 @@ pub enum Progress {
     },
     /// People have let it through, and it is being run.
     Approved,
+    /// About every second: a call of the same operation is being carried out, and its answer will be this one's.
+    Underway {
+        /// Its run.
+        run: String,
+    },
 }
 
 /// The action that a diagnosis would take next.
@@ -239,6 +246,12 @@ pub struct Outcome {
     /// True if the act happened but its end could not be put on the record.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub record_degraded: bool,
+    /// True if this answers a call that was made before under the same operation id: nothing ran for this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
+    /// True if the result was too large to be kept for a replay: tables, findings and notices are left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub result_not_kept: bool,
 }
 
 /// Who let a held call through.
@@ -277,6 +290,9 @@ pub struct Pending {
     /// Whether the call asked for what was being asked for already: people have been told of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub joined: bool,
+    /// True if this answers a call that was made before under the same operation id: no request was made for this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
 }
 
 /// Where a held call stands at a moment, for somebody who does not wait.

@@ -70,6 +70,9 @@ impl Gate {
             target_identity: identity,
             arguments: job.arguments.json().clone(),
             reason: self.redactor.text(call.reason.trim()).into_owned(),
+            agent_evidence: self.said(call.evidence.as_deref()),
+            agent_expected: self.said(call.expected.as_deref()),
+            operation: self.said(call.operation.as_deref()),
             rule: decision.rule().to_owned(),
             policy_digest: self.policy.load().digest().to_owned(),
             pins: evidence.pins.into_iter().map(|(name, value)| Pin { name, value }).collect(),
@@ -84,6 +87,11 @@ impl Gate {
             let _ = self.journal.ended(intent.run(), &[], 0, Err(refusal)).await;
         }
         result
+    }
+
+    /// The agent's own words, as they may be shown.
+    fn said(&self, text: Option<&str>) -> Option<String> {
+        text.map(|text| self.redactor.text(text.trim()).into_owned())
     }
 
     async fn request(self: &Arc<Self>, request: Request) -> Result<String, Refusal> {
@@ -295,7 +303,8 @@ impl Gate {
             ));
         }
         let arguments = entry.validate(&request.arguments).await?;
-        Ok(Job { entry, target, arguments, pins: request.pins.clone() })
+        // Its approval is what is used once.
+        Ok(Job { entry, target, arguments, pins: request.pins.clone(), once: None })
     }
 
     /// Which server a target is, by what the server says now.
