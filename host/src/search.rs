@@ -14,6 +14,9 @@ mod english;
 mod fit;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 use self::{catalogue::Catalogue, words::Query};
 use crate::gate::call::OfferedAction;
 

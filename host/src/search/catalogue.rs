@@ -101,7 +101,7 @@ pub struct Catalogue<'a> {
     written: BTreeSet<String>,
     /// Their stems.
     stems: HashSet<String>,
-    /// First words of the names, titles and search terms of actions that do more than read.
+    /// First words of the names, titles, search terms and examples of actions that do more than read.
     orders: BTreeSet<String>,
     /// Names of packs: everything of a pack has its name.
     packs: BTreeSet<String>,
@@ -111,6 +111,8 @@ pub struct Catalogue<'a> {
 const UNSEEN: f64 = 4.0;
 /// Shorter words are not corrected: too many words are one letter from each other.
 const SHORTEST_CORRECTED: usize = 5;
+/// Longer words are none, and to compare them would cost.
+const LONGEST_CORRECTED: usize = 40;
 
 impl<'a> Catalogue<'a> {
     /// Of these actions.
@@ -135,6 +137,10 @@ impl<'a> Catalogue<'a> {
             let (pack, name) = split(&action.name);
             catalogue.packs.insert(pack.to_owned());
             let texts = [name, &action.title].into_iter().chain(action.search_terms.iter().map(String::as_str));
+            if !action.reads_only {
+                let asked = action.examples.iter().filter_map(|example| words(&example.situation).into_iter().next());
+                catalogue.orders.extend(asked.map(|word| word.text));
+            }
             for words in texts.map(words) {
                 if !action.reads_only {
                     catalogue.orders.extend(words.first().map(|word| word.text.clone()));
@@ -159,14 +165,19 @@ impl<'a> Catalogue<'a> {
         self.stems.contains(stem)
     }
 
-    /// Whether a word is the name of a pack.
+    /// Whether a word is the name of a pack, or a form of it that only adds to it (`postgresql`).
     pub fn is_pack(&self, text: &str) -> bool {
-        self.packs.contains(text)
+        let is_form = |pack: &String| pack.len() >= SHORTEST_CORRECTED && text.starts_with(pack.as_str());
+        self.packs.contains(text) || self.packs.iter().any(is_form)
     }
 
-    /// Whether an action that does more than read begins a name, a title or a search term with a verb: it does what that says.
-    pub fn does(&self, verb: &str) -> bool {
-        self.orders.contains(verb)
+    /// Whether words that begin with an order's verb are known: an action that does more than read begins its name, its title,
+    /// a search term or an example with the verb, or they begin with a search term and are no order ("open connections").
+    pub fn knows_order(&self, words: &[Word]) -> bool {
+        let terms =
+            || self.entries.iter().flat_map(|entry| &entry.phrases).filter(|phrase| phrase.field == Field::Term);
+        words.first().is_some_and(|verb| self.orders.contains(&verb.text))
+            || terms().any(|term| term.words.len() > 1 && begin_with(words, &term.words, |a, b| a.text == b.text))
     }
 
     /// What share of actions is without a stem: near 1 for a word of one action, near 0 for a word of all.
@@ -198,7 +209,7 @@ impl<'a> Catalogue<'a> {
     /// the alphabet.
     pub fn nearest(&self, text: &str) -> Option<&str> {
         let length = text.chars().count();
-        if length < SHORTEST_CORRECTED || length > 40 {
+        if length > LONGEST_CORRECTED {
             return None;
         }
         self.written
@@ -230,6 +241,11 @@ fn entry(action: &OfferedAction) -> Entry<'_> {
     entry
 }
 
+/// Whether words begin with those of a phrase.
+pub fn begin_with(words: &[Word], phrase: &[Word], alike: impl Fn(&Word, &Word) -> bool) -> bool {
+    words.len() >= phrase.len() && words.iter().zip(phrase).all(|(a, b)| alike(a, b))
+}
+
 fn split(name: &str) -> (&str, &str) {
     name.split_once('.').unwrap_or(("", name))
 }
@@ -241,11 +257,11 @@ fn begins_alike(text: &str, known: &str) -> bool {
     a.0 == b.0 || (a.0 == b.1 && a.1 == b.0)
 }
 
-/// How many letters are too many, missing, wrong or swapped, if that may be a slip. In a short word a wrong letter is no slip:
-/// that is how other words come about (`stock`, `stuck`).
+/// How many letters are too many, missing, wrong or swapped, if that may be a slip. In a short word a letter that the other
+/// doesn't have is no slip: that is how other words come about (`stock`, `stuck`). To swap two or double the wrong one is.
 fn mistakes(text: &str, known: &str) -> Option<usize> {
     let (a, b) = (text.chars().count(), known.chars().count());
-    if b < SHORTEST_CORRECTED || a.abs_diff(b) > 2 {
+    if a.min(b) < SHORTEST_CORRECTED || a.abs_diff(b) > 2 {
         return None;
     }
     let distance = strsim::damerau_levenshtein(text, known);
@@ -253,15 +269,11 @@ fn mistakes(text: &str, known: &str) -> Option<usize> {
         0..9 => 1,
         _ => 2,
     };
-    let swapped = || {
-        let sorted = |word: &str| {
-            let mut letters: Vec<char> = word.chars().collect();
-            letters.sort_unstable();
-            letters
-        };
-        sorted(text) == sorted(known)
+    let same_letters = || {
+        let letters = |word: &str| word.chars().collect::<BTreeSet<char>>();
+        letters(text) == letters(known)
     };
-    (distance <= allowed && (a.min(b) > 6 || a != b || swapped())).then_some(distance)
+    (distance <= allowed && (a.min(b) > 6 || a != b || same_letters())).then_some(distance)
 }
 
 #[cfg(test)]
@@ -273,7 +285,6 @@ mod tests {
         for (slip, meant) in [
             ("replcation", "replication"),
             ("repliaction", "replication"),
-            ("postgresql", "postgres"),
             ("vaccum", "vacuum"),
             ("idnex", "index"),
             ("indexs", "index"),

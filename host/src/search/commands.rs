@@ -3,12 +3,12 @@
 //! "Create a user", "drop the customers table" and "restart nginx" have words in common with much of a catalogue and ask for
 //! nothing in it. What gives them away is their grammar: a sentence, or a part of one, that begins with a verb which asks for
 //! a change. An action that only reads changes nothing, so such a part fits only where an action that does more owns the
-//! verb: its name, its title or a search term begins with it. Otherwise its words count as words that nothing fits.
+//! verb: its name, its title, a search term or an example begins with it. Otherwise its words count as words that nothing fits.
 
 use super::words::Word;
 
 /// Verbs that ask for something to be made, changed, moved or ended, in the form that orders it. English, of no field: a
-/// pack that does what one says begins a name, a title or a search term with it.
+/// pack that does what one says begins one of its texts with it.
 #[rustfmt::skip]
 const CHANGES: &[&str] = &[
     "abort", "add", "allow", "alter", "apply", "approve", "archive", "assign", "attach", "authorize", "back", "backup",
@@ -51,24 +51,25 @@ const STATES_AT_END: &[&str] = &["blocked", "failing", "running", "slow", "stuck
 const SUBORDINATE: &[&str] =
     &["as", "because", "for", "if", "since", "so", "that", "when", "where", "which", "while", "who"];
 
-/// For each word whether it is part of an order that nobody carries out. `is_ours` tells whether an action that
-/// changes something begins with the verb.
-pub fn foreign(words: &[Word], is_ours: impl Fn(&str) -> bool) -> Vec<bool> {
+/// For each word whether it is part of an order that nobody carries out. `is_ours` is given the words from an order's verb on
+/// and tells whether they are something that an action does or is about.
+pub fn foreign(words: &[Word], is_ours: impl Fn(&[Word]) -> bool) -> Vec<bool> {
     let mut foreign = Vec::with_capacity(words.len());
     for clause in words.chunk_by(|a, b| a.clause == b.clause) {
-        let ordered = order(clause).is_some_and(|verb| !is_ours(&verb.text));
+        let ordered = order(clause).is_some_and(|order| !is_ours(order));
         foreign.resize(foreign.len() + clause.len(), ordered);
     }
     foreign
 }
 
-/// The verb, if the part of a sentence is an order.
-fn order(clause: &[Word]) -> Option<&Word> {
+/// From the verb on, if the part of a sentence is an order.
+fn order(clause: &[Word]) -> Option<&[Word]> {
     let at = clause.iter().position(|word| !BEFORE.contains(&word.text.as_str()))?;
-    let (verb, rest) = clause.get(at..)?.split_first()?;
+    let order = clause.get(at..)?;
+    let (verb, rest) = order.split_first()?;
     let next = rest.first()?;
     let is_verb = CHANGES.contains(&verb.text.as_str()) && !verb.of_name;
-    (is_verb && !AFTER_A_NOUN.contains(&next.text.as_str()) && !states(rest)).then_some(verb)
+    (is_verb && !AFTER_A_NOUN.contains(&next.text.as_str()) && !states(rest)).then_some(order)
 }
 
 fn states(rest: &[Word]) -> bool {
@@ -83,7 +84,7 @@ mod tests {
 
     fn ordered(text: &str) -> Option<String> {
         let words = words(text);
-        words.chunk_by(|a, b| a.clause == b.clause).find_map(order).map(|word| word.text.clone())
+        words.chunk_by(|a, b| a.clause == b.clause).find_map(order).map(|order| order[0].text.clone())
     }
 
     #[test]
@@ -122,6 +123,6 @@ mod tests {
     fn only_the_part_with_the_order_counts_against() {
         let words = words("locks everywhere, drop the table");
         assert_eq!(foreign(&words, |_| false), [false, false, true, true, true]);
-        assert_eq!(foreign(&words, |verb| verb == "drop"), [false; 5]);
+        assert_eq!(foreign(&words, |order| order[0].text == "drop"), [false; 5]);
     }
 }

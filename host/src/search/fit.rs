@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Found,
-    catalogue::{Catalogue, Entry, Field, Phrase},
+    catalogue::{Catalogue, Entry, Field, Phrase, begin_with},
     commands,
     english::stem,
     words::{Query, Word},
@@ -19,7 +19,7 @@ use super::{
 const ENOUGH: f64 = 0.55;
 /// The same where every word of a search term was said.
 const ENOUGH_BESIDE_TERM: f64 = 0.4;
-/// The same where a search term of three words or more was said word for word.
+/// The same where a search term or an example of three words or more was said word for word.
 const ENOUGH_BESIDE_QUOTE: f64 = 0.2;
 /// And of the whole message, where one sentence fits.
 const ENOUGH_OF_ALL: f64 = 0.2;
@@ -51,7 +51,7 @@ pub fn fitting(query: &Query, catalogue: &Catalogue<'_>) -> Vec<Found> {
     let words = joined(&query.words, catalogue);
     let asked = asked(&words, catalogue);
     let mut found: Vec<Found> =
-        catalogue.entries.iter().filter_map(|entry| Fit::of(entry, &words, &asked).found(&asked)).collect();
+        catalogue.entries.iter().filter_map(|entry| Fit::of(entry, query, &words, &asked).found(&asked)).collect();
     let best = found.iter().map(|found| found.score).fold(0.0, f64::max);
     found.retain(|found| found.score >= best * WORTH_TELLING);
     found
@@ -78,7 +78,7 @@ fn joined(words: &[Word], catalogue: &Catalogue<'_>) -> Vec<Word> {
 }
 
 fn asked(words: &[Word], catalogue: &Catalogue<'_>) -> Vec<Asked> {
-    let ordered = commands::foreign(words, |verb| catalogue.does(verb));
+    let ordered = commands::foreign(words, |order| catalogue.knows_order(order));
     let mut asked: Vec<Asked> = Vec::new();
     let mut corrections = 0;
     for (word, ordered) in words.iter().zip(ordered) {
@@ -122,6 +122,8 @@ fn asked(words: &[Word], catalogue: &Catalogue<'_>) -> Vec<Asked> {
 /// How an action fits.
 struct Fit<'a> {
     entry: &'a Entry<'a>,
+    /// The query has its name, as it is written.
+    named: bool,
     /// For each asked word where the action has it.
     at: Vec<Option<Field>>,
     /// Search terms and examples of which every word was said.
@@ -133,29 +135,34 @@ struct Said<'a> {
     phrase: &'a Phrase<'a>,
     /// Word for word, with its stop words.
     verbatim: bool,
-    /// How many of its words are none of grammar or talk, and no place.
+    /// How many of its words count.
     content: usize,
 }
 
 impl<'a> Said<'a> {
     fn of(phrase: &'a Phrase<'a>, words: &[Word], asked: &[Asked]) -> Option<Self> {
-        let mut content = phrase.words.iter().filter(|word| word.is_content()).peekable();
         let verbatim = phrase.words.len() > 1 && contains(words, &phrase.words);
-        let whole = content.peek().is_some()
-            && content.all(|word| asked.iter().any(|asked| asked.stems().any(|stem| stem == word.stem)));
-        let content = phrase.words.iter().filter(|word| word.is_content()).count();
+        let asked_as = |word: &Word| asked.iter().find(|asked| asked.stems().any(|stem| stem == word.stem));
+        let mut said = phrase.words.iter().filter(|word| word.is_content()).map(asked_as).peekable();
+        let whole = said.peek().is_some() && said.all(|asked| asked.is_some());
+        let content = phrase.words.iter().filter_map(asked_as).filter(|asked| asked.says > 0.0).count();
         (verbatim || whole).then_some(Self { phrase, verbatim, content })
     }
 
-    /// It is of stop words alone ("is it up"), so no word of it was counted.
+    /// It is of words of talk alone ("is it up"), so no word of it was counted.
     fn is_uncounted(&self) -> bool {
         self.content == 0
+    }
+
+    /// It says more than its words do.
+    fn is_telling(&self) -> bool {
+        self.enough() < ENOUGH || self.is_uncounted()
     }
 
     /// How much of the words' weight must be the action's own beside it. A term of one word says no more than the word.
     fn enough(&self) -> f64 {
         match (self.phrase.field, self.verbatim, self.phrase.words.len(), self.content) {
-            (Field::Term, true, 3.., 1..) => ENOUGH_BESIDE_QUOTE,
+            (_, true, 3.., 1..) => ENOUGH_BESIDE_QUOTE,
             (Field::Term, true, ..) | (Field::Term, false, _, 2..) => ENOUGH_BESIDE_TERM,
             _ => ENOUGH,
         }
@@ -163,11 +170,11 @@ impl<'a> Said<'a> {
 }
 
 impl<'a> Fit<'a> {
-    fn of(entry: &'a Entry<'a>, words: &[Word], asked: &[Asked]) -> Self {
+    fn of(entry: &'a Entry<'a>, query: &Query, words: &[Word], asked: &[Asked]) -> Self {
         let at: Vec<Option<Field>> =
             asked.iter().map(|asked| asked.stems().filter_map(|stem| entry.field(stem)).min()).collect();
         let said = entry.phrases.iter().filter_map(|phrase| Said::of(phrase, words, asked)).collect();
-        Self { entry, at, said }
+        Self { entry, named: query.names(&entry.action.name), at, said }
     }
 
     fn found(&self, asked: &[Asked]) -> Option<Found> {
@@ -191,10 +198,13 @@ impl<'a> Fit<'a> {
     }
 
     fn fits(&self, asked: &[Asked]) -> bool {
+        if self.named {
+            return true;
+        }
         let strong = asked.iter().zip(&self.at).any(|(asked, at)| asked.says > 0.0 && at.is_some_and(Field::is_strong));
         let examples =
             asked.iter().zip(&self.at).filter(|(asked, at)| asked.says > 0.0 && **at == Some(Field::Example));
-        if !(strong || self.said.iter().any(Said::is_uncounted) || examples.count() > 1) {
+        if !(strong || self.said.iter().any(|said| said.verbatim) || examples.count() > 1) {
             return false;
         }
         let all = self.share(asked, |_| true);
@@ -220,7 +230,7 @@ impl<'a> Fit<'a> {
             .sum();
         let words = if all > 0.0 { own / all } else { 0.0 };
         let said = self.said.iter().map(|said| bonus(said, asked)).fold(0.0, f64::max);
-        words + said + 0.15 * self.title_share(asked)
+        words + said + 0.15 * self.title_share(asked) + f64::from(u8::from(self.named))
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a title has few words")]
@@ -238,12 +248,7 @@ impl<'a> Fit<'a> {
         }
         let mut why: Vec<String> =
             by_field.into_iter().map(|(field, words)| format!("{}: {}", field.as_str(), words.join(", "))).collect();
-        why.extend(
-            self.said
-                .iter()
-                .filter(|said| said.phrase.field == Field::Term)
-                .map(|said| format!("term: {}", said.phrase.text)),
-        );
+        why.extend(self.said.iter().filter(|said| said.is_telling()).map(|said| format!("term: {}", said.phrase.text)));
         let own = asked.iter().zip(&self.at).filter(|(_, at)| at.is_some());
         why.extend(
             own.filter_map(|(asked, _)| Some(format!("`{}` spelled like `{}`", asked.text, asked.spelled.as_ref()?))),
@@ -292,5 +297,5 @@ fn bonus(said: &Said<'_>, asked: &[Asked]) -> f64 {
 }
 
 fn contains(words: &[Word], phrase: &[Word]) -> bool {
-    words.windows(phrase.len()).any(|window| window.iter().zip(phrase).all(|(a, b)| a.stem == b.stem))
+    (0..words.len()).any(|at| words.get(at..).is_some_and(|rest| begin_with(rest, phrase, |a, b| a.stem == b.stem)))
 }

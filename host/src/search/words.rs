@@ -41,12 +41,22 @@ impl Word {
 pub struct Query {
     /// All of them, stop words too.
     pub words: Vec<Word>,
+    /// What is written as a name, whole.
+    names: Vec<String>,
 }
 
 impl Query {
     /// Reads so many characters at most.
     pub fn read(text: &str, longest: usize) -> Self {
-        Self { words: words(&text.chars().take(longest).collect::<String>()) }
+        let text: String = text.chars().take(longest).collect();
+        let lower = text.to_lowercase();
+        let bare = lower.split_whitespace().map(|chunk| chunk.trim_matches(|c: char| !c.is_alphanumeric()));
+        Self { words: words(&text), names: bare.filter(|chunk| is_name(chunk)).map(str::to_owned).collect() }
+    }
+
+    /// Whether it has an action's name, with or without the pack's. A name of one word without the pack's is just a word.
+    pub fn names(&self, action: &str) -> bool {
+        self.names.iter().any(|name| name == action || action.split_once('.').is_some_and(|(_, bare)| name == bare))
     }
 }
 
@@ -82,8 +92,19 @@ pub fn words(text: &str) -> Vec<Word> {
 
 /// Whether it is written as programs write names: a dot or an underscore between letters or digits.
 fn is_name(chunk: &str) -> bool {
-    let letters: Vec<char> = chunk.chars().collect();
-    letters.windows(3).any(|w| matches!(w, [a, '.' | '_', b] if a.is_alphanumeric() && b.is_alphanumeric()))
+    let (mut before, mut joint) = (false, false);
+    for letter in chunk.chars() {
+        if letter.is_alphanumeric() {
+            if joint {
+                return true;
+            }
+            before = true;
+        } else {
+            joint = before && matches!(letter, '.' | '_');
+            before = false;
+        }
+    }
+    false
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ pub(crate) static UPTIME: Action = Action::read("uptime")
         "reboot",
         "server version",
         "which version",
-        "start time",
+        "time of start",
     ])
     .examples(&[("is the database up, and did it restart?", "{}")])
     .run(uptime);

@@ -3,8 +3,11 @@
 
 mod catalogue;
 #[rustfmt::skip]
+mod fresh;
+#[rustfmt::skip]
 mod held_out;
 mod phrases;
+mod steady;
 
 use lockgate::search::{Found, find};
 
@@ -54,13 +57,13 @@ fn what_nothing_is_for_finds_nothing() {
 
 #[test]
 fn phrases_that_nobody_tuned_to_do_as_well_as_they_do() {
-    let (missed, top) = judge(held_out::FITTING);
-    println!(
-        "held out: missed {}, at the top {top} of {}\n{}",
-        missed.len(),
-        held_out::FITTING.len(),
-        missed.join("\n")
-    );
-    let astray = astray(held_out::UNFITTING);
-    println!("held out: astray {} of {}\n{}", astray.len(), held_out::UNFITTING.len(), astray.join("\n"));
+    for (set, fitting, unfitting) in [
+        ("held out", held_out::FITTING, held_out::UNFITTING),
+        ("fresh", fresh::FITTING, fresh::UNFITTING),
+    ] {
+        let (missed, top) = judge(fitting);
+        let astray = astray(unfitting);
+        println!("{set}: {} of {} missed, {top} at the top:\n{}", missed.len(), fitting.len(), missed.join("\n"));
+        println!("{set}: {} of {} astray:\n{}", astray.len(), unfitting.len(), astray.join("\n"));
+    }
 }
