@@ -8,6 +8,7 @@ mod conclude;
 pub mod decide;
 pub mod described;
 mod execute;
+mod health;
 mod held;
 pub mod journal;
 mod offers;
@@ -16,6 +17,8 @@ mod pins;
 mod querier;
 mod remedies;
 mod resolve;
+mod rules;
+mod runs;
 mod standing;
 pub mod words;
 
@@ -23,12 +26,14 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use self::rules::Rules;
 use self::{
     call::{Answer, Call, Hold, Principal, Refused},
     execute::{Authority, Job},
@@ -40,10 +45,11 @@ use self::{
 use crate::{
     approval::PeopleAt,
     error::{Code, Problem, Refusal},
-    pack::catalog::{Catalog, Entry, TrustedPack, ValidatedArgs, invalid},
-    policy::{Decision, Policy, Subject, Verdict},
+    pack::catalog::{Entry, TrustedPack, ValidatedArgs, invalid},
+    policy::{Decision, Subject, Verdict},
     postgres::Target,
     redact::Redactor,
+    runs::Runs,
     store::{self, Store, instance::Instance},
 };
 
@@ -52,16 +58,16 @@ pub type StillTrusted = Box<dyn Fn(&TrustedPack) -> Result<(), Refusal> + Send +
 
 /// What the gate is made of.
 pub struct Parts {
-    /// The admitted packs.
-    pub catalog: Catalog,
+    /// The admitted packs and the policy.
+    pub rules: Rules,
     /// The servers, by name.
     pub targets: BTreeMap<String, Target>,
-    /// The policy.
-    pub policy: Policy,
     /// The record.
     pub journal: Journal,
     /// Approvals.
     pub store: Arc<dyn Store>,
+    /// The index of the record.
+    pub runs: Runs,
     /// What must not leave.
     pub redactor: Redactor,
     /// This process, as the store knows it.
@@ -93,11 +99,11 @@ pub struct Times {
 
 /// The gate.
 pub struct Gate {
-    catalog: Catalog,
+    rules: ArcSwap<Rules>,
     targets: BTreeMap<String, Target>,
-    policy: ArcSwap<Policy>,
     journal: Journal,
     store: Arc<dyn Store>,
+    runs: Arc<Runs>,
     redactor: Redactor,
     instance: Instance,
     state_dir: PathBuf,
@@ -113,6 +119,10 @@ pub struct Gate {
     operations: Operations,
     /// Cancelled when the host ends.
     stopping: CancellationToken,
+    /// Counts what doors should look at again.
+    changes: watch::Sender<u64>,
+    /// When somebody was last at a door.
+    touched: Mutex<Instant>,
 }
 
 /// How far the pipeline got by itself.
@@ -129,11 +139,11 @@ impl Gate {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
-            catalog: parts.catalog,
+            rules: ArcSwap::from_pointee(parts.rules),
             targets: parts.targets,
-            policy: ArcSwap::from_pointee(parts.policy),
             journal: parts.journal,
             store: parts.store,
+            runs: Arc::new(parts.runs),
             redactor: parts.redactor,
             instance: parts.instance,
             state_dir: parts.state_dir,
@@ -145,6 +155,8 @@ impl Gate {
             closing: tokio::sync::Mutex::new(()),
             operations: Operations::default(),
             stopping: CancellationToken::new(),
+            changes: watch::Sender::new(0),
+            touched: Mutex::new(Instant::now()),
         })
     }
 
@@ -193,7 +205,7 @@ impl Gate {
             Ok(run) => run,
             Err(error) => return Refused { run: String::new(), refusal: error.into() },
         };
-        if let Some(entry) = self.catalog.get(&call.action) {
+        if let Some(entry) = self.rules().catalog.get(&call.action) {
             problems.extend(entry.problems(&call.arguments));
         }
         self.journal.refused(&run, principal, call, invalid(&call.action, problems)).await
@@ -206,6 +218,7 @@ impl Gate {
         call: &Call,
         cancel: &CancellationToken,
     ) -> Result<Step, Stop> {
+        self.touch();
         let prepared = self.prepare(principal, call).await?;
         self.carry_out(run, principal, call, &prepared, None, cancel).await
     }
@@ -242,7 +255,7 @@ impl Gate {
     }
 
     fn decide(&self, principal: &Principal, asked: &Asked) -> Decision {
-        self.policy.load().decide(&subject(principal, &asked.entry, asked.target.name()))
+        self.rules().policy.decide(&subject(principal, &asked.entry, asked.target.name()))
     }
 
     async fn intend(
@@ -254,7 +267,6 @@ impl Gate {
         once: Option<&Arc<Once>>,
     ) -> Result<journal::RecordedIntent, Refusal> {
         let Prepared { asked, arguments, decision } = prepared;
-        let policy = self.policy.load();
         self.journal
             .intent(&journal::Intent {
                 run,
@@ -264,7 +276,6 @@ impl Gate {
                 arguments: arguments.json(),
                 target: asked.target.name(),
                 decision,
-                policy_digest: policy.digest(),
                 instead_of: once.and_then(|once| once.instead_of()),
             })
             .await
@@ -273,12 +284,6 @@ impl Gate {
     fn job(&self, asked: &Asked, arguments: &ValidatedArgs, once: Option<&Arc<Once>>) -> Job {
         let (entry, target, arguments) = (asked.entry.clone(), asked.target.clone(), arguments.clone());
         Job { entry, target, arguments, pins: Vec::new(), once: once.cloned() }
-    }
-
-    /// The packs and actions that are loaded.
-    #[must_use]
-    pub fn catalog(&self) -> &Catalog {
-        &self.catalog
     }
 
     /// The servers.

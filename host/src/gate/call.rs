@@ -5,12 +5,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-pub use crate::value::{Finding, Severity, Table};
 use crate::{
     error::{Code, Refusal},
     outside::shown,
     pack::manifest::{Example, Param, Risk},
     statement::Role,
+};
+pub use crate::{
+    postgres::Health,
+    value::{Finding, Severity, Table},
 };
 
 /// Shortest reason, in characters. Shorter ones ("fix", "test") tell an approver nothing.
@@ -128,31 +131,6 @@ pub struct TargetOffer {
     pub role: Role,
     /// Whether it answered when it was last asked.
     pub health: Health,
-}
-
-/// Whether a target answered when it was last asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Health {
-    /// Nobody has asked yet.
-    #[default]
-    Unknown,
-    /// It answered.
-    Reachable,
-    /// It could not be reached.
-    Unreachable,
-}
-
-impl Health {
-    /// `unknown`, `reachable` or `unreachable`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Reachable => "reachable",
-            Self::Unreachable => "unreachable",
-        }
-    }
 }
 
 /// A target as a principal may know it.

@@ -267,7 +267,8 @@ impl Gate {
 
     /// What a pack suggests, if it is a call that could be made.
     fn suggestion(&self, (action, arguments, why): (String, String, String)) -> Option<Suggestion> {
-        let entry = self.catalog.get(&action)?;
+        let rules = self.rules();
+        let entry = rules.catalog.get(&action)?;
         let Ok(Json::Object(arguments)) = serde_json::from_str(&arguments) else { return None };
         entry.problems(&arguments).is_empty().then(|| Suggestion { action, arguments, why: self.text(&why) })
     }

@@ -47,8 +47,6 @@ pub struct Intent<'a> {
     pub target: &'a str,
     /// What policy said.
     pub decision: &'a Decision,
-    /// Which policy.
-    pub policy_digest: &'a str,
     /// The run of a process that died, in whose place this one is.
     pub instead_of: Option<&'a str>,
 }
@@ -112,7 +110,7 @@ impl Journal {
             .field("reason", self.redactor.text(&intent.call.reason).into_owned())
             .field("verdict", intent.decision.verdict().as_str())
             .field("rule", intent.decision.rule())
-            .field("policy_digest", intent.policy_digest);
+            .field("policy_digest", intent.decision.policy_digest());
         let entry = match intent.instead_of {
             Some(run) => entry.field("instead_of", run),
             None => entry,

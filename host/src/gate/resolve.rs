@@ -22,9 +22,10 @@ pub(super) struct Asked {
 impl Gate {
     /// Action, target and reason: whatever of them can't be is said, and nothing else happens.
     pub(super) fn resolve(&self, principal: &Principal, call: &Call) -> Result<Asked, Refusal> {
-        let entry = self.catalog.get(&call.action).filter(|entry| self.is_listed(principal, entry));
+        let rules = self.rules();
+        let entry = rules.catalog.get(&call.action).filter(|entry| self.is_listed(principal, entry));
         let Some(entry) = entry.cloned() else {
-            let near = self.catalog.near(&call.action);
+            let near = rules.catalog.near(&call.action);
             let shown = shown(&call.action, 130);
             let refusal = Refusal::new(Code::UnknownAction, format!("no action `{shown}`"));
             return Err(match near.as_slice() {

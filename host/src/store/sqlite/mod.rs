@@ -51,13 +51,7 @@ impl SqliteStore {
     /// SQLite can't open it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let _one = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
-        let path = files::prepare(path)?;
-        let flags =
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        let mut connection = Connection::open_with_flags(&path, flags)?;
-        connection.busy_timeout(BUSY)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        let (mut connection, path) = connect(path)?;
         schema::check(&mut connection, &path)?;
         use_wal(&connection)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -92,6 +86,26 @@ impl SqliteStore {
         self.commits.fetch_add(1, Ordering::Release);
         Ok(result)
     }
+}
+
+/// A file of its own for what can be made anew from elsewhere: as private and as shared as the store, and a commit is not
+/// awaited to be on the disk.
+pub(crate) fn open_copy(path: &Path) -> Result<Connection, StoreError> {
+    let _one = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+    let (connection, _) = connect(path)?;
+    use_wal(&connection)?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    Ok(connection)
+}
+
+fn connect(path: &Path) -> Result<(Connection, PathBuf), StoreError> {
+    let path = files::prepare(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(&path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    Ok((connection, path))
 }
 
 // Changing to WAL can answer *busy* at once, without waiting, when two processes make the same new file.
