@@ -132,7 +132,8 @@ impl Gate {
     async fn own(&self, principal: &Principal, id: &str) -> Result<Approval, Refusal> {
         let wanted = id.to_owned();
         let found = self.with_store(move |store| store.get(&wanted)).await??;
-        found.filter(|a| a.request.requester.is_same(&requester(principal))).ok_or_else(|| {
+        let is_own = |a: &Approval| a.request.requester.is_same(&requester(principal)) && Self::opens(principal, a);
+        found.filter(is_own).ok_or_else(|| {
             let shown = shown(id, 40);
             Refusal::new(Code::UnknownApproval, format!("no approval `{shown}` of yours is known here"))
         })

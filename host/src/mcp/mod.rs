@@ -15,6 +15,7 @@ pub mod http;
 pub mod in_flight;
 pub mod lines;
 pub mod listen;
+pub mod rate;
 pub mod result;
 pub mod schema;
 pub mod server;
@@ -23,6 +24,7 @@ pub mod stdio;
 pub mod strict_json;
 pub mod table;
 pub mod token;
+pub mod tokens;
 pub mod tool;
 
 /// What an operator may set of the door, the same for both transports.

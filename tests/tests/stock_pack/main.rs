@@ -10,6 +10,7 @@ mod names;
 mod once;
 mod pins;
 mod policy;
+mod scopes;
 mod privileges;
 mod timeouts;
 mod values;
