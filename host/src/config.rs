@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::{
     error::{Code, Refusal},
-    mcp::tool::Separator,
+    mcp::{face::Face, tool::Separator},
     postgres::TargetSettings,
     toml_error::toml_error,
 };
@@ -133,6 +133,8 @@ pub struct McpConfig {
     pub hold_seconds: u64,
     /// What stands between pack and action in a tool's name, for clients that refuse dots.
     pub tool_name_separator: Separator,
+    /// One tool for each action (`actions`), five for all (`catalogue`), or by their number (`auto`).
+    pub face: Face,
     /// Who calls over stdio.
     pub stdio: Option<StdioAgent>,
     /// Streamable HTTP.
@@ -147,6 +149,7 @@ impl Default for McpConfig {
         Self {
             hold_seconds: 50,
             tool_name_separator: Separator::default(),
+            face: Face::default(),
             stdio: None,
             http: HttpConfig::default(),
             agents: Vec::new(),

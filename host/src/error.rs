@@ -58,6 +58,8 @@ codes! {
     ApprovalWithdrawn => "approval_withdrawn", "call again if the action is still needed";
     /// No approval of this id is known, or it is somebody else's.
     UnknownApproval => "unknown_approval", "use the approval id from the pending result";
+    /// No run of this id is on the record for whoever asks.
+    UnknownRun => "unknown_run", "list the recent runs and use an id from there";
     /// The approval was decided or used before.
     ApprovalClosed => "approval_closed", "nothing to do; its state says what became of it";
     /// The person behind the request may not decide it.

@@ -6,6 +6,7 @@ pub mod abilities;
 pub mod call;
 mod conclude;
 pub mod decide;
+pub mod described;
 mod execute;
 mod held;
 pub mod journal;

@@ -12,7 +12,11 @@ pub mod mcp;
 pub mod config;
 pub mod startup;
 
+pub mod search;
+
 pub mod gate;
+
+pub mod runs;
 
 pub mod approval;
 pub mod audit;

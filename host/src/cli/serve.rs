@@ -44,6 +44,7 @@ fn server(gate: &Arc<Gate>, config: &Config) -> Server<GateDoor> {
     let settings = McpSettings {
         hold_wait: Duration::from_secs(config.mcp.hold_seconds),
         separator: config.mcp.tool_name_separator,
+        face: config.mcp.face,
         max_message: usize::try_from(config.mcp.http.max_body_kib << 10).unwrap_or(usize::MAX),
         ..McpSettings::default()
     };

@@ -155,6 +155,29 @@ impl Health {
     }
 }
 
+/// A target as a principal may know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TargetState {
+    /// Its configured name.
+    pub name: String,
+    /// Its place in the topology; `Any` where that is not known.
+    pub role: Role,
+    /// Whether it answered when it was last asked.
+    pub health: Health,
+    /// The server's version as it numbers itself: 170004 is 17.4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_num: Option<u32>,
+    /// Since when it has this health, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// When it was last asked, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
+    /// Why it could not be reached, redacted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
 /// How long a held call waits, whom it tells, and how it is called off.
 #[derive(Clone, Debug)]
 pub struct Hold {

@@ -74,7 +74,8 @@ fn reason_problem(reason: &str) -> Option<String> {
     }
 }
 
-fn problem(argument: &str, message: impl Into<String>) -> Problem {
+/// Something wrong with one argument.
+pub(super) fn problem(argument: &str, message: impl Into<String>) -> Problem {
     Problem { argument: argument.to_owned(), message: message.into() }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     gate::{
         Gate,
         call::{Answer, Call, Hold, OfferedAction, Principal, Refused},
+        described::{ActionDetails, PackOffer},
     },
 };
 
@@ -29,5 +30,17 @@ impl Gatekeeper for GateDoor {
 
     async fn refuse(&self, principal: &Principal, call: Call, problems: Vec<Problem>) -> Refused {
         self.0.refuse(principal, &call, problems).await
+    }
+
+    fn packs(&self, principal: &Principal) -> Vec<PackOffer> {
+        self.0.packs(principal)
+    }
+
+    fn pack_page(&self, principal: &Principal, pack: &str) -> Option<String> {
+        self.0.pack_page(principal, pack)
+    }
+
+    fn details(&self, principal: &Principal, action: &str) -> Option<ActionDetails> {
+        self.0.details(principal, action)
     }
 }

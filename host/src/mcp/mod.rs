@@ -2,20 +2,33 @@
 //! [`Call`](crate::gate::call::Call)s and answers into results; it authenticates who calls over HTTP. It decides nothing
 //! and knows neither packs nor PostgreSQL: [`door::Gatekeeper`] is all it sees of the rooms below.
 //!
-//! Read [`server`] first. [`tool`] and [`schema`] describe actions to clients, [`arguments`] takes a call apart,
+//! Read [`server`] first; `listing` shows what there is and `calling` carries a call. [`tool`] and [`schema`] describe actions to clients, [`arguments`] takes a call apart,
 //! [`result`] and [`table`] word the answers; [`stdio`] and [`http`] are the two transports, and both put what they
 //! receive through [`strict_json`]. [`token`] makes and recognises agents' tokens.
 
 use std::time::Duration;
 
 pub mod arguments;
+mod by_name;
+mod calling;
+pub mod catalogue;
+mod changes;
+mod complete;
 pub mod door;
+pub mod face;
 pub mod gatekeeper;
 pub mod http;
 pub mod in_flight;
+mod instructions;
 pub mod lines;
 pub mod listen;
+mod listing;
+mod playbooks;
+mod prompts;
+mod resources;
+pub mod own;
 pub mod rate;
+pub mod recent;
 pub mod result;
 pub mod schema;
 pub mod server;
@@ -42,6 +55,8 @@ pub struct McpSettings {
     pub max_message: usize,
     /// What stands between pack and action in a tool's name.
     pub separator: tool::Separator,
+    /// One tool for each action, or five for all.
+    pub face: face::Face,
 }
 
 impl Default for McpSettings {
@@ -56,6 +71,7 @@ impl Default for McpSettings {
             calls_per_agent: 32,
             max_message: 256 * 1024,
             separator: tool::Separator::Dot,
+            face: face::Face::Auto,
         }
     }
 }

@@ -208,7 +208,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::mcp::tool::AWAIT_APPROVAL;
+
+    const AWAIT_APPROVAL: &str = "lockgate.await_approval";
+
     use crate::{
         error::{Code, Problem, Refusal},
         gate::call::Approved,

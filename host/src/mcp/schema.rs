@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::APPROVAL_PATTERN;
 use crate::{
-    gate::call::{LONGEST_REASON, OfferedAction, SHORTEST_REASON, TargetOffer},
-    pack::manifest::{IDENTIFIER_PATTERN, Param, ParamKind},
+    gate::call::{Health, LONGEST_REASON, OfferedAction, SHORTEST_REASON, TargetOffer},
+    pack::manifest::{Example, IDENTIFIER_PATTERN, Param, ParamKind},
     statement::Role,
     value::Value as PackValue,
 };
@@ -17,20 +17,13 @@ pub type Schema = Map<String, Value>;
 /// What a call of this action takes.
 #[must_use]
 pub fn input(action: &OfferedAction) -> Schema {
-    let mut properties = Map::new();
-    let mut required = Vec::new();
-    for param in &action.params {
-        properties.insert(param.name.clone(), Value::Object(param_schema(param)));
-        if param.required && param.default == PackValue::Null {
-            required.push(Value::from(param.name.as_str()));
-        }
-    }
+    let (mut properties, mut required) = declared(action);
     // The host's own come last and win: no pack may word them.
+    properties.insert("target".to_owned(), target_schema(&action.targets));
     if action.targets.len() > 1 {
-        properties.insert("target".to_owned(), target_schema(&action.targets));
         required.push(Value::from("target"));
     }
-    properties.insert("reason".to_owned(), reason_schema());
+    properties.extend(of_every_call());
     required.push(Value::from("reason"));
 
     let mut schema = object(properties, required);
@@ -39,6 +32,33 @@ pub fn input(action: &OfferedAction) -> Schema {
         schema.insert("examples".to_owned(), Value::Array(examples));
     }
     schema
+}
+
+/// What an action itself takes, without what the host adds.
+#[must_use]
+pub fn of_action_alone(action: &OfferedAction) -> Schema {
+    let (properties, required) = declared(action);
+    object(properties, required)
+}
+
+fn declared(action: &OfferedAction) -> (Schema, Vec<Value>) {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for param in &action.params {
+        properties.insert(param.name.clone(), Value::Object(param_schema(param)));
+        if param.required && param.default == PackValue::Null {
+            required.push(Value::from(param.name.as_str()));
+        }
+    }
+    (properties, required)
+}
+
+/// What every call says of itself, whatever the action.
+#[must_use]
+pub fn of_every_call() -> Schema {
+    let mut properties = Map::new();
+    properties.insert("reason".to_owned(), reason_schema());
+    properties
 }
 
 /// What `lockgate.await_approval` takes.
@@ -66,55 +86,70 @@ pub fn await_input(hold_wait: std::time::Duration, longest_wait: std::time::Dura
     object(properties, vec![Value::from("approval_id")])
 }
 
-/// What every tool answers. One shape for all, refusals too, because some clients check those as well.
+/// What a call answers. One shape for every action, refusals too, because some clients check those as well. It can't be
+/// narrower: a component may hand on a statement's result, but it may also build a table of its own, so the columns that a
+/// manifest declares are what it may ask for and not what it must answer.
 #[must_use]
 pub fn output() -> Schema {
     let text = || json!({"type": "string"});
     let schema = json!({
-        "type": "object",
-        "properties": {
-            "status": {"enum": ["done", "pending", "refused"]},
-            "run_id": text(),
-            "action": text(),
-            "target": text(),
-            "summary": text(),
-            "tables": {"type": "array", "items": {
-                "type": "object",
-                "properties": {
-                    "title": text(),
-                    "columns": {"type": "array", "items": {"type": "object"}},
-                    "rows": {"type": "array", "items": {"type": "array"}},
-                },
-                "required": ["title", "columns", "rows"],
-            }},
-            "notices": {"type": "array", "items": text()},
-            "findings": {"type": "array", "items": {"type": "object"}},
-            "suggestion": {"type": "object"},
-            "approval_id": text(),
-            "approved_by": text(),
-            "digest": text(),
-            "expires_at": text(),
-            "how_a_person_decides": text(),
-            "next": {"type": "object"},
-            "record_degraded": {"type": "boolean"},
-            "code": text(),
-            "message": text(),
-            "remedy": text(),
-            "problems": {"type": "array", "items": {
-                "type": "object",
-                "properties": {"argument": text(), "message": text()},
-                "required": ["argument", "message"],
-            }},
-        },
-        "required": ["status"],
+        "status": {"enum": ["done", "pending", "refused"]},
+        "action": text(),
+        "target": text(),
+        "summary": text(),
+        "tables": {"type": "array", "items": {
+            "type": "object",
+            "properties": {
+                "title": text(),
+                "columns": {"type": "array", "items": {"type": "object"}},
+                "rows": {"type": "array", "items": {"type": "array"}},
+            },
+            "required": ["title", "columns", "rows"],
+        }},
+        "notices": {"type": "array", "items": text()},
+        "findings": {"type": "array", "items": {"type": "object"}},
+        "suggestion": {"type": "object"},
+        "approval_id": text(),
+        "approved_by": text(),
+        "digest": text(),
+        "expires_at": text(),
+        "how_a_person_decides": text(),
+        "next": {"type": "object"},
+        "record_degraded": {"type": "boolean"},
     });
-    match schema {
-        Value::Object(schema) => schema,
+    let mut properties = refusal_properties();
+    if let Value::Object(own) = schema {
+        properties.extend(own);
+    }
+    let mut schema = object(properties, vec!["status".into()]);
+    schema.remove("additionalProperties");
+    schema
+}
+
+/// The parts of a refusal.
+#[must_use]
+pub fn refusal_properties() -> Schema {
+    let text = || json!({"type": "string"});
+    let properties = json!({
+        "run_id": text(),
+        "code": text(),
+        "message": text(),
+        "remedy": text(),
+        "problems": {"type": "array", "items": {
+            "type": "object",
+            "properties": {"argument": text(), "message": text()},
+            "required": ["argument", "message"],
+        }},
+    });
+    match properties {
+        Value::Object(properties) => properties,
         _ => Map::new(),
     }
 }
 
-fn object(properties: Map<String, Value>, required: Vec<Value>) -> Schema {
+/// An object that takes these and nothing else.
+#[must_use]
+pub fn object(properties: Map<String, Value>, required: Vec<Value>) -> Schema {
     let mut schema = Map::new();
     schema.insert("type".to_owned(), Value::from("object"));
     schema.insert("properties".to_owned(), Value::Object(properties));
@@ -203,25 +238,38 @@ fn reason_schema() -> Value {
 
 fn target_schema(targets: &[TargetOffer]) -> Value {
     let names: Vec<Value> = targets.iter().map(|target| Value::from(target.name.as_str())).collect();
-    let listed: Vec<String> =
-        targets.iter().map(|target| format!("{}{}", target.name, role_note(target.role))).collect();
-    json!({
+    let listed: Vec<String> = targets.iter().map(|target| format!("{}{}", target.name, target_note(target))).collect();
+    let mut schema = json!({
         "type": "string",
         "enum": names,
         "description": format!("Which server: {}.", listed.join(", ")),
-    })
+    });
+    if let ([only], Some(schema)) = (targets, schema.as_object_mut()) {
+        schema.insert("default".to_owned(), only.name.as_str().into());
+    }
+    schema
 }
 
-fn role_note(role: Role) -> &'static str {
-    match role {
-        Role::Any => "",
-        Role::Primary => " (primary)",
-        Role::Standby => " (standby)",
-    }
+/// What is known of a target, in parentheses; nothing if nothing is.
+#[must_use]
+pub fn target_note(target: &TargetOffer) -> String {
+    let role = match target.role {
+        Role::Any => None,
+        Role::Primary => Some("primary"),
+        Role::Standby => Some("standby"),
+    };
+    let health = match target.health {
+        Health::Unknown => None,
+        Health::Reachable => Some("reachable"),
+        Health::Unreachable => Some("unreachable when last asked"),
+    };
+    let known: Vec<&str> = role.into_iter().chain(health).collect();
+    if known.is_empty() { String::new() } else { format!(" ({})", known.join(", ")) }
 }
 
 /// A declared example as a whole call: its arguments, its situation as the reason, and the first target if one is needed.
-fn example_call(action: &OfferedAction, example: &crate::pack::manifest::Example) -> Option<Value> {
+#[must_use]
+pub fn example_call(action: &OfferedAction, example: &Example) -> Option<Value> {
     let Ok(Value::Object(mut call)) = serde_json::from_str::<Value>(&example.arguments) else {
         return None;
     };
@@ -240,10 +288,7 @@ fn example_call(action: &OfferedAction, example: &crate::pack::manifest::Example
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
-    use crate::{
-        gate::call::Health,
-        mcp::tool::tests::{offered, param},
-    };
+    use crate::mcp::tool::tests::{offered, param};
 
     #[test]
     fn carries_bounds_patterns_defaults_and_choices() {
@@ -271,18 +316,19 @@ mod tests {
         assert_eq!(schema["additionalProperties"], false);
         assert_eq!(schema["required"], json!(["older_than_seconds", "ratio", "schema", "name", "kind", "reason"]));
         assert_eq!(of("reason")["minLength"], 8);
-        assert!(of("target").is_null());
+        assert_eq!((&of("target")["enum"], &of("target")["default"]), (&json!(["primary"]), &json!("primary")));
     }
 
     #[test]
     fn asks_for_a_target_only_where_there_are_several() {
         let mut action = offered("postgres.uptime");
-        action.targets.push(TargetOffer { name: "replica1".into(), role: Role::Standby, health: Health::Unknown });
+        action.targets.push(TargetOffer { name: "replica1".into(), role: Role::Standby, health: Health::Unreachable });
         let schema = Value::Object(input(&action));
         assert_eq!(schema["properties"]["target"]["enum"], json!(["primary", "replica1"]));
         assert_eq!(schema["required"], json!(["target", "reason"]));
         let description = schema["properties"]["target"]["description"].as_str().unwrap();
-        assert!(description.contains("replica1 (standby)"), "{description}");
+        assert_eq!(description, "Which server: primary (primary), replica1 (standby, unreachable when last asked).");
+        assert!(schema["properties"]["target"].get("default").is_none());
     }
 
     #[test]
