@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use lockgate_signing::glob::Pattern;
 use serde::Deserialize;
 
 use crate::{
@@ -173,6 +174,10 @@ pub struct StdioAgent {
     /// For policy.
     #[serde(default)]
     pub roles: Vec<String>,
+    /// Patterns of packs that exist for it; all without.
+    pub packs: Option<Vec<String>>,
+    /// Patterns of targets that exist for it; all without.
+    pub targets: Option<Vec<String>>,
 }
 
 /// `[mcp.http]`
@@ -211,6 +216,10 @@ pub struct HttpAgent {
     /// For policy.
     #[serde(default)]
     pub roles: Vec<String>,
+    /// Patterns of packs that exist for it; all without.
+    pub packs: Option<Vec<String>>,
+    /// Patterns of targets that exist for it; all without.
+    pub targets: Option<Vec<String>>,
     /// Hex SHA-256 of its token, from `lockgate token new`.
     pub token_sha256: String,
 }
@@ -291,6 +300,13 @@ impl Config {
         within("[record] checkpoint_seconds", self.record.checkpoint_seconds, 1, 86_400)?;
         within("[limits] call_seconds", self.limits.call_seconds, 1, 86_400)?;
         within("[limits] output_kib", self.limits.output_kib as u64, 1, 65_536)?;
+        let stdio = self.mcp.stdio.iter().map(|a| ("[mcp.stdio]", &a.packs, &a.targets));
+        let agents = self.mcp.agents.iter().map(|a| ("[[mcp.agent]]", &a.packs, &a.targets));
+        for (section, packs, targets) in stdio.chain(agents) {
+            for (key, patterns) in [("packs", packs), ("targets", targets)] {
+                scope(patterns.as_deref()).or_else(|e| refuse(format!("{section} {key}: {e}")))?;
+            }
+        }
         for agent in &self.mcp.agents {
             if agent.token_sha256.len() != 64 || !agent.token_sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
                 return refuse(format!(
@@ -315,6 +331,17 @@ impl Config {
     }
 }
 
+/// Checks the patterns of a scope. None at all would open nothing, which nobody means to write down.
+pub(crate) fn scope(patterns: Option<&[String]>) -> Result<(), String> {
+    match patterns {
+        Some([]) => Err("names nothing; leave it out for all, or remove the agent".to_owned()),
+        patterns => patterns.into_iter().flatten().try_for_each(|text| match text.parse::<Pattern>() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }),
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -335,6 +362,17 @@ mod tests {
         let error = Config::parse(&text, "lockgate.toml", Path::new("")).unwrap_err().to_string();
         assert!(error.starts_with("lockgate.toml:6:1: unknown field `hold_second`"), "{error}");
         assert!(error.ends_with("did you mean `hold_seconds`"), "{error}");
+    }
+
+    #[test]
+    fn a_scope_that_opens_nothing_or_is_no_pattern_is_refused() {
+        let parse = |line: &str| {
+            let text = format!("{LEAST}[mcp.stdio]\nagent = \"a\"\nperson = \"p\"\n{line}\n");
+            Config::parse(&text, "lockgate.toml", Path::new("")).map_err(|e| e.to_string())
+        };
+        assert!(parse("packs = [\"diag*\"]\ntargets = [\"shop-1\"]").is_ok());
+        assert!(parse("packs = []").unwrap_err().contains("[mcp.stdio] packs: names nothing"));
+        assert!(parse("targets = [\"shop 1\"]").unwrap_err().contains("`shop 1` is not a pattern"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod remedies;
 mod resolve;
 mod rules;
 mod runs;
+mod scope;
 mod standing;
 pub mod words;
 
@@ -182,8 +183,10 @@ impl Gate {
             }
         });
         match task.await {
-            Ok(Ok(Step::Done(outcome))) => Ok(Answer::Done(outcome)),
-            Ok(Ok(Step::Held(approval))) => self.follow(&run, principal, &approval, hold).await,
+            Ok(Ok(Step::Done(outcome))) => Ok(self.for_eyes_of(principal, Answer::Done(outcome))),
+            Ok(Ok(Step::Held(approval))) => {
+                self.follow(&run, principal, &approval, hold).await.map(|answer| self.for_eyes_of(principal, answer))
+            }
             Ok(Err(refused)) => Err(refused),
             Err(_) => Err(Refused { run, refusal: Refusal::new(Code::InternalError, "the call ended abnormally") }),
         }
@@ -196,7 +199,7 @@ impl Gate {
         approval: &str,
         hold: Hold,
     ) -> Result<Answer, Refused> {
-        self.follow("", principal, approval, hold).await
+        self.follow("", principal, approval, hold).await.map(|answer| self.for_eyes_of(principal, answer))
     }
 
     /// Refuses a call that its door could not make out, with what is wrong in its arguments beside what the door saw.
@@ -205,10 +208,15 @@ impl Gate {
             Ok(run) => run,
             Err(error) => return Refused { run: String::new(), refusal: error.into() },
         };
-        if let Some(entry) = self.rules().catalog.get(&call.action) {
-            problems.extend(entry.problems(&call.arguments));
-        }
-        self.journal.refused(&run, principal, call, invalid(&call.action, problems)).await
+        // What does not exist for this principal has no arguments either that could be wrong.
+        let refusal = match self.seen(principal, &call.action) {
+            Ok(entry) => {
+                problems.extend(entry.problems(&call.arguments));
+                invalid(&call.action, problems)
+            }
+            Err(unknown) => unknown,
+        };
+        self.journal.refused(&run, principal, call, refusal).await
     }
 
     async fn pipeline(

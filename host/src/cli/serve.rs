@@ -69,7 +69,8 @@ fn http_settings(config: &Config) -> Result<HttpSettings, Refusal> {
             os_user: None,
             roles: agent.roles.clone(),
             door: Door::Http,
-            scope: Scope::default(),
+            scope: Scope { packs: agent.packs.clone(), targets: agent.targets.clone() },
+            credential: None,
         };
         (agent.token_sha256.clone(), principal)
     });
@@ -130,7 +131,8 @@ fn stdio_principal(config: &Config) -> Principal {
             os_user: Some(user),
             roles: agent.roles.clone(),
             door: Door::Stdio,
-            scope: Scope::default(),
+            scope: Scope { packs: agent.packs.clone(), targets: agent.targets.clone() },
+            credential: None,
         },
         None => Principal {
             agent: format!("{user}-stdio"),
@@ -139,6 +141,7 @@ fn stdio_principal(config: &Config) -> Principal {
             roles: Vec::new(),
             door: Door::Stdio,
             scope: Scope::default(),
+            credential: None,
         },
     }
 }

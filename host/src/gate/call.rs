@@ -59,9 +59,12 @@ pub struct Principal {
     /// What it may see at all, whatever policy says.
     #[serde(default)]
     pub scope: Scope,
+    /// Which of its credentials it came with, for the record: a token's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
 }
 
-/// The packs and targets that a credential opens, as globs (`*` and `?`). What is outside does not exist for its bearer.
+/// The packs and targets that a credential opens, as patterns in which `*` is any run of characters. What is outside does not exist for its bearer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
     /// Names of packs; every pack without any.

@@ -158,7 +158,8 @@ impl Gate {
     pub(super) async fn own(&self, principal: &Principal, id: &str) -> Result<Approval, Refusal> {
         let wanted = id.to_owned();
         let found = self.with_store(move |store| store.get(&wanted)).await??;
-        found.filter(|a| a.request.requester.is_same(&requester(principal))).ok_or_else(|| unknown_approval(id))
+        let is_own = |a: &Approval| a.request.requester.is_same(&requester(principal)) && Self::opens(principal, a);
+        found.filter(is_own).ok_or_else(|| unknown_approval(id))
     }
 
     /// The one task of this process that waits for an approval; starts it if there is none yet.

@@ -268,12 +268,17 @@ impl Journal {
     }
 
     fn caller(&self, event: &str, run: &str, principal: &Principal) -> Entry {
-        Entry::new(event)
+        let entry = Entry::new(event)
             .field("run", run)
             .field("agent", principal.agent.as_str())
             .field("person", principal.person.clone())
             .field("roles", principal.roles.clone())
-            .field("door", principal.door.as_str())
+            .field("door", principal.door.as_str());
+        // A later look at what a lost token was used for starts here.
+        match &principal.credential {
+            Some(credential) => entry.field("credential", credential.as_str()),
+            None => entry,
+        }
     }
 
     /// What a caller may say of its call and need not; a call that was refused may say anything at any length.

@@ -22,17 +22,7 @@ pub(super) struct Asked {
 impl Gate {
     /// Action, target and reason: whatever of them can't be is said, and nothing else happens.
     pub(super) fn resolve(&self, principal: &Principal, call: &Call) -> Result<Asked, Refusal> {
-        let rules = self.rules();
-        let entry = rules.catalog.get(&call.action).filter(|entry| self.is_listed(principal, entry));
-        let Some(entry) = entry.cloned() else {
-            let near = rules.catalog.near(&call.action);
-            let shown = shown(&call.action, 130);
-            let refusal = Refusal::new(Code::UnknownAction, format!("no action `{shown}`"));
-            return Err(match near.as_slice() {
-                [] => refusal,
-                names => refusal.with_remedy(format!("did you mean {}", names.join(" or "))),
-            });
-        };
+        let entry = self.seen(principal, &call.action)?;
         let mut problems = words::problems(call);
         if let Some(message) = words::reason(&call.reason) {
             problems.insert(0, Problem { argument: "reason".into(), message });
@@ -41,12 +31,13 @@ impl Gate {
             problems.extend(entry.problems(&call.arguments));
             return Err(invalid(&entry.name, problems));
         }
-        let target = self.target(&entry, call.target.as_deref())?;
+        let target = self.target(principal, &entry, call.target.as_deref())?;
         Ok(Asked { entry, target })
     }
 
-    fn target(&self, entry: &Entry, name: Option<&str>) -> Result<Target, Refusal> {
-        let reachable: Vec<&Target> = self.targets.values().filter(|t| entry.pack.may_use_target(t.name())).collect();
+    fn target(&self, principal: &Principal, entry: &Entry, name: Option<&str>) -> Result<Target, Refusal> {
+        let is_open = |name: &str| principal.scope.opens_target(name) && entry.pack.may_use_target(name);
+        let reachable: Vec<&Target> = self.targets.values().filter(|t| is_open(t.name())).collect();
         let names = || reachable.iter().map(|t| t.name()).collect::<Vec<_>>().join(", ");
         match (name, reachable.as_slice()) {
             (None, [only]) => Ok((*only).clone()),

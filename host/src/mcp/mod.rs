@@ -31,6 +31,7 @@ mod memory;
 pub mod own;
 mod playbooks;
 mod prompts;
+pub mod rate;
 pub mod recent;
 mod resources;
 pub mod result;
@@ -42,6 +43,7 @@ pub mod strict_json;
 pub mod table;
 mod telling;
 pub mod token;
+pub mod tokens;
 pub mod tool;
 
 /// What an operator may set of the door, the same for both transports.

@@ -1,5 +1,5 @@
-//! Durable state behind one trait: approvals and their states, operations that their callers named, the highest pack versions
-//! seen, and a few named values.
+//! Durable state behind one trait: approvals and their states, operations that their callers named, agents' tokens, the
+//! highest pack versions seen, and a few named values.
 //!
 //! Here are the data types that rooms above read, and the guarded transitions: each is one transaction that either did
 //! what it says, durably, or did nothing. Knows nothing of the gate, of transports, of how a digest is made, or of which
@@ -14,6 +14,7 @@ mod packs;
 mod pin;
 pub mod sqlite;
 mod state;
+mod tokens;
 
 use jiff::Timestamp;
 
@@ -32,6 +33,7 @@ pub use self::{
     pin::Pin,
     sqlite::SqliteStore,
     state::State,
+    tokens::{LONGEST_TOKEN, NewToken, Revocation, Revoked, TOKEN_LIMIT, Token, TokenGrant},
 };
 
 /// How many requests one agent may have pending: more than people can weigh is a way to wear them down.
@@ -238,6 +240,36 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The store's own.
     fn pack_history(&self, name: &str) -> Result<Vec<PackChange>, StoreError>;
+
+    /// Keeps a new token.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] if it would be valid for too long or is one too many, or the store's own.
+    fn create_token(&self, new: &NewToken, now: Timestamp) -> Result<Token, StoreError>;
+
+    /// Every token there ever was, newest first.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn tokens(&self) -> Result<Vec<Token>, StoreError>;
+
+    /// The tokens that are neither revoked nor expired.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn valid_tokens(&self, now: Timestamp) -> Result<Vec<Token>, StoreError>;
+
+    /// Takes a token back, for good.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn revoke_token(&self, id: &str, by: &str, reason: &str, now: Timestamp) -> Result<Revoked, StoreError>;
+
+    /// Notes when tokens were last used, by id.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn tokens_used(&self, used: &[(String, Timestamp)]) -> Result<(), StoreError>;
 
     /// A named value.
     ///

@@ -38,6 +38,7 @@ pub fn principal(agent: &str, door: Door) -> Principal {
         roles: vec!["oncall".into()],
         door,
         scope: Scope::default(),
+        credential: None,
     }
 }
 

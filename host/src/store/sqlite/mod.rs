@@ -7,6 +7,7 @@ mod operations;
 mod packs;
 mod rows;
 mod schema;
+mod tokens;
 
 use std::{
     path::{Path, PathBuf},
@@ -23,8 +24,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 
 use super::{
     Approval, ChangeMark, Claim, ClaimedOperation, ConsumedApproval, Creation, Filter, NewApproval, NewOperation,
-    Operation, OperationKey, PackChange, PackFloor, PackVersion, Remembered, RequestDigest, Requester, State, Store,
-    StoreError, Terminal, TransitionError, Vote,
+    NewToken, Operation, OperationKey, PackChange, PackFloor, PackVersion, Remembered, RequestDigest, Requester,
+    Revoked, State, Store, StoreError, Terminal, Token, TransitionError, Vote,
 };
 
 /// How long a write waits for another process's write: each takes about a millisecond, so this is a stuck disk.
@@ -276,6 +277,26 @@ impl Store for SqliteStore {
 
     fn pack_history(&self, name: &str) -> Result<Vec<PackChange>, StoreError> {
         self.read(|tx| packs::history(tx, name))
+    }
+
+    fn create_token(&self, new: &NewToken, now: Timestamp) -> Result<Token, StoreError> {
+        self.write(|tx| tokens::create(tx, new, now))
+    }
+
+    fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+        self.read(tokens::all)
+    }
+
+    fn valid_tokens(&self, now: Timestamp) -> Result<Vec<Token>, StoreError> {
+        self.read(|tx| tokens::valid(tx, now))
+    }
+
+    fn revoke_token(&self, id: &str, by: &str, reason: &str, now: Timestamp) -> Result<Revoked, StoreError> {
+        self.write(|tx| tokens::revoke(tx, id, by, reason, now))
+    }
+
+    fn tokens_used(&self, used: &[(String, Timestamp)]) -> Result<(), StoreError> {
+        self.write(|tx| tokens::used(tx, used))
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
