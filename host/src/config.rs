@@ -133,6 +133,8 @@ impl Default for ApprovalConfig {
 pub struct McpConfig {
     /// Seconds that a held call waits before it answers *pending*; below the 60 seconds after which clients give up.
     pub hold_seconds: u64,
+    /// Hours for which the answer to a call with an `operation_id` can be asked for again.
+    pub keep_operations_hours: u64,
     /// What stands between pack and action in a tool's name, for clients that refuse dots.
     pub tool_name_separator: Separator,
     /// One tool for each action (`actions`), five for all (`catalogue`), or by their number (`auto`).
@@ -150,6 +152,7 @@ impl Default for McpConfig {
     fn default() -> Self {
         Self {
             hold_seconds: 50,
+            keep_operations_hours: 24,
             tool_name_separator: Separator::default(),
             face: Face::default(),
             stdio: None,
@@ -281,6 +284,7 @@ impl Config {
         within("[approvals] decide_seconds", self.approvals.decide_seconds, 1, 7 * 86_400)?;
         within("[approvals] execute_seconds", self.approvals.execute_seconds, 1, 86_400)?;
         within("[mcp] hold_seconds", self.mcp.hold_seconds, 0, 3600)?;
+        within("[mcp] keep_operations_hours", self.mcp.keep_operations_hours, 1, 720)?;
         within("[mcp.http] max_body_kib", self.mcp.http.max_body_kib, 1, 16_384)?;
         within("[record] segment_mib", self.record.segment_mib, 1, 4096)?;
         within("[record] checkpoint_lines", self.record.checkpoint_lines, 1, 1_000_000)?;

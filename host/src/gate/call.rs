@@ -5,18 +5,23 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-pub use crate::value::{Finding, Severity, Table};
 use crate::{
     error::{Code, Refusal},
     outside::shown,
     pack::manifest::{Example, Param, Risk},
     statement::Role,
 };
+pub use crate::{
+    postgres::Health,
+    value::{Finding, Severity, Table},
+};
 
 /// Shortest reason, in characters. Shorter ones ("fix", "test") tell an approver nothing.
 pub const SHORTEST_REASON: usize = 8;
 /// Longest reason, in characters. It is read by a person who is about to decide.
 pub const LONGEST_REASON: usize = 500;
+/// Longest evidence or expectation, in characters. It stands beside the reason on the approver's page.
+pub const LONGEST_WORDS: usize = 1000;
 /// Through which door a call came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -128,31 +133,6 @@ pub struct TargetOffer {
     pub health: Health,
 }
 
-/// Whether a target answered when it was last asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Health {
-    /// Nobody has asked yet.
-    #[default]
-    Unknown,
-    /// It answered.
-    Reachable,
-    /// It could not be reached.
-    Unreachable,
-}
-
-impl Health {
-    /// `unknown`, `reachable` or `unreachable`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Reachable => "reachable",
-            Self::Unreachable => "unreachable",
-        }
-    }
-}
-
 /// A target as a principal may know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TargetState {
@@ -199,6 +179,11 @@ pub enum Progress {
     },
     /// People have let it through, and it is being run.
     Approved,
+    /// About every second: a call of the same operation is being carried out, and its answer will be this one's.
+    Underway {
+        /// Its run.
+        run: String,
+    },
 }
 
 /// The action that a diagnosis would take next.
@@ -239,6 +224,12 @@ pub struct Outcome {
     /// True if the act happened but its end could not be put on the record.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub record_degraded: bool,
+    /// True if this answers a call that was made before under the same operation id: nothing ran for this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
+    /// True if the result was too large to be kept for a replay: tables, findings and notices are left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub result_not_kept: bool,
 }
 
 /// Who let a held call through.
@@ -277,6 +268,9 @@ pub struct Pending {
     /// Whether the call asked for what was being asked for already: people have been told of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub joined: bool,
+    /// True if this answers a call that was made before under the same operation id: no request was made for this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
 }
 
 /// Where a held call stands at a moment, for somebody who does not wait.

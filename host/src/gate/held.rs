@@ -70,8 +70,11 @@ impl Gate {
             target_identity: identity,
             arguments: job.arguments.json().clone(),
             reason: self.redactor.text(call.reason.trim()).into_owned(),
+            agent_evidence: self.said(call.evidence.as_deref()),
+            agent_expected: self.said(call.expected.as_deref()),
+            operation: self.said(call.operation.as_deref()),
             rule: decision.rule().to_owned(),
-            policy_digest: self.policy.load().digest().to_owned(),
+            policy_digest: decision.policy_digest().to_owned(),
             pins: evidence.pins.into_iter().map(|(name, value)| Pin { name, value }).collect(),
             evidence: json!({ "summary": evidence.summary, "tables": tables }),
             needed: decision.approvals(),
@@ -84,6 +87,11 @@ impl Gate {
             let _ = self.journal.ended(intent.run(), &[], 0, Err(refusal)).await;
         }
         result
+    }
+
+    /// The agent's own words, as they may be shown.
+    fn said(&self, text: Option<&str>) -> Option<String> {
+        text.map(|text| self.redactor.text(text.trim()).into_owned())
     }
 
     async fn request(self: &Arc<Self>, request: Request) -> Result<String, Refusal> {
@@ -279,7 +287,7 @@ impl Gate {
     /// Trust, pack, target and arguments, once more, before an approval is used.
     async fn recheck(&self, approval: &Approval) -> Result<Job, Refusal> {
         let request = &approval.request;
-        let Some(entry) = self.catalog.get(&request.action).cloned() else {
+        let Some(entry) = self.rules().catalog.get(&request.action).cloned() else {
             let message = format!("the pack of `{}` is not loaded any more", request.action);
             return Err(Refusal::new(Code::TargetChanged, message));
         };
@@ -295,7 +303,8 @@ impl Gate {
             ));
         }
         let arguments = entry.validate(&request.arguments).await?;
-        Ok(Job { entry, target, arguments, pins: request.pins.clone() })
+        // Its approval is what is used once.
+        Ok(Job { entry, target, arguments, pins: request.pins.clone(), once: None })
     }
 
     /// Which server a target is, by what the server says now.
@@ -311,7 +320,7 @@ impl Gate {
     async fn claim(&self, approval: &Approval, job: &Job) -> Result<ConsumedApproval, TransitionError> {
         let (id, instance) = (approval.id.clone(), self.instance.id().to_owned());
         let (pack, target) = (job.entry.pack.digest().to_owned(), job.target.identity());
-        let policy = self.policy.load().digest().to_owned();
+        let policy = self.rules().policy.digest().to_owned();
         let claim = self.with_store(move |store| {
             let facts = approval::Facts { pack_digest: &pack, target_identity: &target, policy_digest: &policy };
             approval::consume(store, &id, &facts, &instance, Timestamp::now())

@@ -198,7 +198,9 @@ impl<G: Gatekeeper> Server<G> {
             target: parts.target,
             arguments: parts.arguments,
             reason: parts.reason,
-            ..Call::default()
+            evidence: parts.evidence,
+            expected: parts.expected,
+            operation: parts.operation,
         };
         // An action that is not offered is refused by the gate as unknown before it looks at anything else.
         if !problems.is_empty() && self.gatekeeper().tools(principal).iter().any(|offered| offered.name == call.action)
