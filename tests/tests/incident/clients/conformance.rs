@@ -51,10 +51,12 @@ async fn the_conformance_suite_passes() {
          [[mcp.agent]]\nname = \"suite\"\nperson = \"ada\"\ntoken_sha256 = \"{sha256}\"\n"
     );
     let settings = server().await.target("conforming", "agent", "postgres");
+    let table = "CREATE SCHEMA suite AUTHORIZATION agent; SET ROLE agent; CREATE TABLE suite.kept (id int PRIMARY KEY)";
+    server().await.execute(table).await.expect("a table of the agent's role");
     let site = Arc::new(Site::with_stock_packs(&[settings], &more).await);
     site.write(
         "policy.toml",
-        "version = 1\n[[rule]]\nname = \"held for the suite\"\nactions = [\"postgres.activity_detail\"]\ndecision = \"approve\"\n",
+        "version = 1\n[[rule]]\nname = \"held for the suite\"\nactions = [\"postgres.activity_detail\", \"postgres.reindex_concurrent\"]\ndecision = \"approve\"\n",
     );
     let served = Served::start(&site, port).await;
     let looked = served.call(&token, "uptime", "conforming", json!({}), "looking into ticket 123").await;
@@ -91,7 +93,7 @@ async fn the_conformance_suite_passes() {
 }
 
 /// What is wrong with one outcome, in the light of the exceptions.
-fn judge(scenario: &str, revision: &str, outcome: &Outcome) -> Vec<String> {
+fn judge(scenario: &str, revision: &str, outcome: &[(String, String)]) -> Vec<String> {
     if SCENARIOS.iter().any(|(name, _)| *name == scenario) {
         let passed = outcome.is_empty();
         return passed
@@ -201,7 +203,11 @@ impl Words for Ours {
             "test_simple_text" | "test_logging_tool" | "test_reconnection" | "greet" => read,
             "test_error_handling" => ("postgres.uptime".to_owned(), json!({ "reason": "short" })),
             "test_tool_with_progress" | "test_streaming_elicitation" => self.held(ENDLESS),
-            "test_tool_with_logging" => self.held(1),
+            // Held, decided, and a notice of what came of it.
+            "test_tool_with_logging" => (
+                "postgres.reindex_concurrent".to_owned(),
+                json!({ "schema": "suite", "index": "kept_pkey", "reason": "the suite asks, 1 seconds" }),
+            ),
             "slow_compute" => self.held(arguments["seconds"].as_u64().unwrap_or(0)),
             // Whoever decides this denies it.
             "failing_job" => {
