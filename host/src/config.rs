@@ -10,6 +10,7 @@ use lockgate_signing::glob::Pattern;
 use serde::Deserialize;
 
 use crate::{
+    approval::PeopleAt,
     error::{Code, Refusal},
     mcp::{McpSettings, face::Face, oauth::OAuthConfig, tool::Separator},
     postgres::TargetSettings,
@@ -117,11 +118,13 @@ pub struct ApprovalConfig {
     pub decide_seconds: u64,
     /// Seconds from the decision to the execution.
     pub execute_seconds: u64,
+    /// Where people decide: what a waiting agent and its client are told to open.
+    pub url: Option<PeopleAt>,
 }
 
 impl Default for ApprovalConfig {
     fn default() -> Self {
-        Self { decide_seconds: 3600, execute_seconds: 900 }
+        Self { decide_seconds: 3600, execute_seconds: 900, url: None }
     }
 }
 
@@ -131,6 +134,8 @@ impl Default for ApprovalConfig {
 pub struct McpConfig {
     /// Seconds that a held call waits before it answers *pending*; below the 60 seconds after which clients give up.
     pub hold_seconds: u64,
+    /// Hours for which the answer to a call with an `operation_id` can be asked for again.
+    pub keep_operations_hours: u64,
     /// What stands between pack and action in a tool's name, for clients that refuse dots.
     pub tool_name_separator: Separator,
     /// One tool for each action (`actions`), five for all (`catalogue`), or by their number (`auto`).
@@ -150,6 +155,7 @@ impl Default for McpConfig {
     fn default() -> Self {
         Self {
             hold_seconds: 50,
+            keep_operations_hours: 24,
             tool_name_separator: Separator::default(),
             face: Face::default(),
             stdio: None,
@@ -315,6 +321,7 @@ impl Config {
         within("[approvals] decide_seconds", self.approvals.decide_seconds, 1, 7 * 86_400)?;
         within("[approvals] execute_seconds", self.approvals.execute_seconds, 1, 86_400)?;
         within("[mcp] hold_seconds", self.mcp.hold_seconds, 0, 3600)?;
+        within("[mcp] keep_operations_hours", self.mcp.keep_operations_hours, 1, 720)?;
         within("[mcp.http] max_body_kib", self.mcp.http.max_body_kib, 1, 16_384)?;
         within("[mcp.limits] calls_per_minute", self.mcp.limits.calls_per_minute.into(), 1, 1_000_000)?;
         within("[mcp.limits] burst", self.mcp.limits.burst.into(), 1, 1_000_000)?;

@@ -23,15 +23,19 @@ use crate::{
         token::Agents,
         tokens::Tokens,
     },
-    startup::{self, State},
+    startup::{self, Kept, State},
 };
+
+/// What is still being carried out without a caller gets so long to end by itself and then, called off, to say how.
+const WIND_UP: Duration = Duration::from_secs(30);
 
 /// One agent, on standard input and output. Ends when the agent closes them, or on a signal.
 pub(super) async fn stdio(config: &Config) -> Result<ExitCode, Refusal> {
     let principal = stdio_principal(config);
-    let gate = open(config).await?;
+    let (gate, kept) = open(config).await?;
     let server = server(&gate, config).with_caller(principal);
     let end = mcp::stdio::serve(server, stop_signal()).await;
+    drop(kept);
     close(&gate, end.map_err(|e| e.to_string())).await
 }
 
@@ -57,9 +61,10 @@ pub(super) async fn http(config: &Config) -> Result<ExitCode, Refusal> {
         tokens: Some(Tokens::new(store)),
         oauth: issuer(oauth).await?,
     };
-    let gate = open_with(config, state).await?;
+    let (gate, kept) = open_with(config, state).await?;
     tracing::info!(%address, "serving MCP at {}", mcp::http::PATH);
     mcp::http::serve(listener, server(&gate, config), settings, stop_signal()).await;
+    drop(kept);
     close(&gate, Ok(())).await
 }
 
@@ -74,7 +79,8 @@ fn server(gate: &Arc<Gate>, config: &Config) -> Server<GateDoor> {
         max_message: usize::try_from(config.mcp.http.max_body_kib << 10).unwrap_or(usize::MAX),
         ..McpSettings::default()
     };
-    Server::new(Arc::new(GateDoor(Arc::clone(gate))), settings)
+    let key = gate.journal().derived_key("lockgate request state v1");
+    Server::new(Arc::new(GateDoor(Arc::clone(gate))), settings).with_state_key(&key)
 }
 
 /// The agents of the configuration.
@@ -128,21 +134,23 @@ fn stop_signal() -> CancellationToken {
     stop
 }
 
-async fn open(config: &Config) -> Result<Arc<Gate>, Refusal> {
+/// The gate, and what goes on beside its calls.
+async fn open(config: &Config) -> Result<(Arc<Gate>, Kept), Refusal> {
     open_with(config, State::open(config)?).await
 }
 
-async fn open_with(config: &Config, state: State) -> Result<Arc<Gate>, Refusal> {
+async fn open_with(config: &Config, state: State) -> Result<(Arc<Gate>, Kept), Refusal> {
     let opened = startup::open_gate(config, state).await?;
     for refused in &opened.refused {
         tracing::error!(code = %refused.error.code, pack = %refused.path.display(), "pack is out: {}", refused.error.message);
     }
-    let actions = opened.gate.catalog().entries().count();
+    let actions = opened.gate.rules().catalog.entries().count();
     tracing::info!(actions, targets = opened.gate.targets().len(), "lockgate is up");
-    Ok(opened.gate)
+    Ok((opened.gate, startup::keep(opened.reloader)))
 }
 
 async fn close(gate: &Gate, end: Result<(), String>) -> Result<ExitCode, Refusal> {
+    gate.wind_up(WIND_UP).await;
     let stop = Entry::new("host.stop").field("error", end.as_ref().err().cloned());
     gate.journal().note(stop).await?;
     gate.journal().close().await?;

@@ -68,7 +68,8 @@ impl Gate {
             }
         };
         let mut packs: Vec<PackOffer> = Vec::new();
-        for entry in self.catalog.entries().filter(|entry| self.is_listed(principal, entry)) {
+        let rules = self.rules();
+        for entry in rules.catalog.entries().filter(|entry| self.is_listed(principal, entry)) {
             let name = &entry.pack.manifest().manifest().name;
             match packs.last_mut().filter(|pack| pack.name == *name) {
                 Some(pack) => pack.actions += 1,
@@ -81,7 +82,8 @@ impl Gate {
     /// The reference page of a pack, with the actions that this principal may call. None if there are none.
     #[must_use]
     pub fn pack_page(&self, principal: &Principal, pack: &str) -> Option<String> {
-        let listed: Vec<&Entry> = self
+        let rules = self.rules();
+        let listed: Vec<&Entry> = rules
             .catalog
             .entries()
             .filter(|entry| entry.pack.manifest().manifest().name == pack && self.is_listed(principal, entry))
@@ -94,7 +96,8 @@ impl Gate {
     /// More of an action that this principal may call. None of any other.
     #[must_use]
     pub fn details(&self, principal: &Principal, action: &str) -> Option<ActionDetails> {
-        let entry = self.catalog.get(action).filter(|entry| self.is_listed(principal, entry))?;
+        let rules = self.rules();
+        let entry = rules.catalog.get(action).filter(|entry| self.is_listed(principal, entry))?;
         let declared = entry.action.declared();
         let one = |id: &String, preview: bool| {
             let proven = if preview { entry.action.preview_statement(id) } else { entry.action.run_statement(id) };

@@ -1,12 +1,14 @@
-//! The first step: action, target and reason of a call. Whatever of them can't be is said, and nothing else happens.
+//! The first step: action, target and reason of a call, and what else it says of itself. Whatever of them can't be is said,
+//! and nothing else happens.
 
 use super::{
     Gate,
-    call::{Call, LONGEST_REASON, Principal, SHORTEST_REASON},
+    call::{Call, Principal},
+    words,
 };
 use crate::{
     error::{Code, Problem, Refusal},
-    outside::{is_hidden, shown},
+    outside::shown,
     pack::catalog::{Entry, invalid},
     postgres::Target,
 };
@@ -21,8 +23,11 @@ impl Gate {
     /// Action, target and reason: whatever of them can't be is said, and nothing else happens.
     pub(super) fn resolve(&self, principal: &Principal, call: &Call) -> Result<Asked, Refusal> {
         let entry = self.seen(principal, &call.action)?;
-        if let Some(message) = wrong_reason(&call.reason) {
-            let mut problems = vec![Problem { argument: "reason".into(), message }];
+        let mut problems = words::problems(call);
+        if let Some(message) = words::reason(&call.reason) {
+            problems.insert(0, Problem { argument: "reason".into(), message });
+        }
+        if !problems.is_empty() {
             problems.extend(entry.problems(&call.arguments));
             return Err(invalid(&entry.name, problems));
         }
@@ -46,14 +51,4 @@ impl Gate {
             }),
         }
     }
-}
-
-/// What is wrong with a reason, if anything is: an approver reads it, so it must say something and hide nothing.
-fn wrong_reason(reason: &str) -> Option<String> {
-    if reason.chars().any(|c| is_hidden(c) && c != '\n') {
-        return Some("must be plain text, without control or invisible characters".to_owned());
-    }
-    let length = reason.trim().chars().count();
-    (!(SHORTEST_REASON..=LONGEST_REASON).contains(&length))
-        .then(|| format!("must say in {SHORTEST_REASON} to {LONGEST_REASON} characters why this call is needed"))
 }

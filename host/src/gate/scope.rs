@@ -36,11 +36,12 @@ impl Gate {
     /// An action by its name, if there is one for this principal. The names nearest to one that there is not are of its own
     /// list too.
     pub(super) fn seen(&self, principal: &Principal, action: &str) -> Result<Entry, Refusal> {
-        if let Some(entry) = self.catalog.get(action).filter(|entry| self.is_listed(principal, entry)) {
+        let catalog = &self.rules().catalog;
+        if let Some(entry) = catalog.get(action).filter(|entry| self.is_listed(principal, entry)) {
             return Ok(entry.clone());
         }
-        let is_own = |name: &str| self.catalog.get(name).is_some_and(|entry| self.is_listed(principal, entry));
-        let near = self.catalog.near(action, is_own);
+        let is_own = |name: &str| catalog.get(name).is_some_and(|entry| self.is_listed(principal, entry));
+        let near = catalog.near(action, is_own);
         let refusal = Refusal::new(Code::UnknownAction, format!("no action `{}`", shown(action, 130)));
         Err(match near.as_slice() {
             [] => refusal,

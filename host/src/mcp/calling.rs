@@ -5,21 +5,24 @@
 //! still went through the gatekeeper, so it is on the record. Every other refusal is a tool result with `isError`, since
 //! that is what a model gets to read.
 
+use std::time::Duration;
+
 use rmcp::{
     ErrorData, RoleServer,
-    model::{CallToolRequestParams, CallToolResponse, ProgressNotificationParam},
+    model::{CallToolRequestParams, CallToolResponse},
     service::RequestContext,
 };
-use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
     arguments::{self, AwaitArguments},
     by_name::{self, Named},
     catalogue,
     door::Gatekeeper,
+    held::{self, Way, elicitation},
     own::Own,
     result,
     server::Server,
+    telling::Telling,
 };
 use crate::{
     error::{Code, Refusal},
@@ -42,8 +45,9 @@ impl<G: Gatekeeper> Server<G> {
                 return Ok(result::of(&refused, &await_tool, None).into());
             }
         };
+        let continued = self.continued(&request, &principal, &context)?;
         let name = self.inward(&principal, &request.name);
-        let arguments = request.arguments.unwrap_or_default();
+        let arguments = request.arguments.clone().unwrap_or_default();
         let own = Own::named(&name);
         if let Some(own) = own
             && let Some(answer) = self.look_up(own, &principal, &arguments).await
@@ -59,14 +63,15 @@ impl<G: Gatekeeper> Server<G> {
         } else {
             Named { action: name, arguments, problems: Vec::new() }
         };
-        let (mut hold, forwarding) = self.hold(&context);
-        let mut approval = None;
         let action = asked.action.clone();
+        let mut approval = None;
+        let mut way = Way::Wait;
+        let mut taken_back = false;
         let answer = if own == Some(Own::AwaitApproval) {
             match AwaitArguments::read(&asked.arguments, self.settings().longest_wait) {
                 Ok(wanted) => {
-                    hold.wait = wanted.wait.unwrap_or(hold.wait);
-                    let answer = self.gatekeeper().await_approval(&principal, &wanted.approval, hold).await;
+                    let answer = self.take_up(&principal, &wanted, &context).await;
+                    taken_back = wanted.withdraw;
                     approval = Some(wanted.approval);
                     answer
                 }
@@ -77,11 +82,17 @@ impl<G: Gatekeeper> Server<G> {
                 }
             }
         } else {
-            self.act(&principal, asked, hold).await
+            way = Way::of(&context, continued.is_some());
+            self.carry(&principal, asked, continued, way, &context).await
         };
-        // Progress must not follow the answer (progress, behaviour requirements).
-        if let Some(forwarding) = forwarding {
-            forwarding.abort();
+        if let Ok(Answer::Pending(pending)) = &answer {
+            if way == Way::Task {
+                return self.task(pending, &context).await.map(Into::into);
+            }
+            let state = || self.seal().seal(&pending.approval, &principal, &request);
+            if let Some(asks) = (way == Way::Link).then(|| elicitation::input_required(pending, state)).flatten() {
+                return Ok(asks.into());
+            }
         }
         match &answer {
             Err(refused) if by_name && refused.refusal.code == Code::InvalidArguments => {
@@ -98,13 +109,85 @@ impl<G: Gatekeeper> Server<G> {
                 let data = result::refused_content(refused, None);
                 Err(ErrorData::invalid_params(format!("unknown tool: {message}; {remedy}"), Some(data)))
             }
-            _ => Ok(result::of(&answer, &await_tool, approval.as_deref()).into()),
+            _ => {
+                let mut result = result::of(&answer, &await_tool, approval.as_deref());
+                if taken_back && matches!(&answer, Err(it) if it.refusal.code == Code::ApprovalWithdrawn) {
+                    // It is what was asked for, so it is no error.
+                    result.is_error = Some(false);
+                }
+                Ok(result.into())
+            }
         }
     }
 
     /// The dotted name that a client means.
     fn inward(&self, principal: &Principal, name: &str) -> String {
         self.settings().separator.inward(name, || self.gatekeeper().tools(principal)).into_owned()
+    }
+
+    /// The approval that a call goes on waiting for, if the client carries a state of ours.
+    fn continued(
+        &self,
+        request: &CallToolRequestParams,
+        principal: &Principal,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Option<String>, ErrorData> {
+        let state = request.request_state.as_deref().filter(|_| held::is_modern(context));
+        state.map(|state| self.seal().open(state, principal, request)).transpose()
+    }
+
+    /// Carries a call of an action through, as the way of its client has it.
+    async fn carry(
+        &self,
+        principal: &Principal,
+        asked: Named,
+        continued: Option<String>,
+        way: Way,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Answer, Refused> {
+        let wait = self.settings().hold_wait;
+        let (telling, progress) = Telling::new(context, self.memory(), (way != Way::Task).then_some(wait));
+        let hold = |wait| Hold { wait, progress: progress.clone(), cancel: context.ct.clone() };
+        let at_once = Hold { wait: Duration::ZERO, ..hold(wait) };
+        let waiting = hold(wait);
+        drop(progress);
+        let work = async move {
+            // What the client answered to the link is not looked at: it has no say.
+            if let Some(approval) = continued {
+                let hold = if way == Way::Task { at_once } else { waiting };
+                return self.gatekeeper().await_approval(principal, &approval, hold).await;
+            }
+            match way {
+                Way::Wait => self.act(principal, asked, waiting).await,
+                Way::Task => self.act(principal, asked, at_once).await,
+                Way::Link => match self.act(principal, asked, at_once).await {
+                    Ok(Answer::Pending(pending)) if !elicitation::is_shown(&pending) => {
+                        self.gatekeeper().await_approval(principal, &pending.approval, waiting).await
+                    }
+                    answer => answer,
+                },
+            }
+        };
+        telling.beside(work).await
+    }
+
+    /// Takes up a held call again, or takes it back.
+    async fn take_up(
+        &self,
+        principal: &Principal,
+        wanted: &AwaitArguments,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Answer, Refused> {
+        let mut wait = wanted.wait.unwrap_or(self.settings().hold_wait);
+        if wanted.withdraw {
+            let refused = |refusal| Refused { run: String::new(), refusal };
+            self.gatekeeper().withdraw(principal, &wanted.approval).await.map_err(refused)?;
+            // Usually it has ended by that; where people were faster, the answer says how far it has come.
+            wait = Duration::ZERO;
+        }
+        let (telling, progress) = Telling::new(context, self.memory(), Some(wait));
+        let hold = Hold { wait, progress, cancel: context.ct.clone() };
+        telling.beside(self.gatekeeper().await_approval(principal, &wanted.approval, hold)).await
     }
 
     async fn act(&self, principal: &Principal, asked: Named, hold: Hold) -> Result<Answer, Refused> {
@@ -116,7 +199,9 @@ impl<G: Gatekeeper> Server<G> {
             target: parts.target,
             arguments: parts.arguments,
             reason: parts.reason,
-            ..Call::default()
+            evidence: parts.evidence,
+            expected: parts.expected,
+            operation: parts.operation,
         };
         // An action that is not offered is refused by the gate as unknown before it looks at anything else.
         if !problems.is_empty() && self.gatekeeper().tools(principal).iter().any(|offered| offered.name == call.action)
@@ -124,27 +209,5 @@ impl<G: Gatekeeper> Server<G> {
             return Err(self.gatekeeper().refuse(principal, call, problems).await);
         }
         self.gatekeeper().call(principal, call, hold).await
-    }
-
-    fn hold(&self, context: &RequestContext<RoleServer>) -> (Hold, Option<JoinHandle<()>>) {
-        let mut hold = Hold { wait: self.settings().hold_wait, progress: None, cancel: context.ct.clone() };
-        let Some(token) = context.meta.get_progress_token() else {
-            return (hold, None);
-        };
-        let (tell, mut told) = mpsc::unbounded_channel::<String>();
-        hold.progress = Some(tell);
-        let peer = context.peer.clone();
-        // A task of its own: a client that is slow to read must not keep the call from going on.
-        let forwarding = tokio::spawn(async move {
-            let mut count = 0.0;
-            while let Some(message) = told.recv().await {
-                count += 1.0;
-                let progress = ProgressNotificationParam::new(token.clone(), count).with_message(message);
-                if peer.notify_progress(progress).await.is_err() {
-                    return;
-                }
-            }
-        });
-        (hold, Some(forwarding))
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use crate::{
     error::{Code, Problem, Refusal},
     gate::{
-        call::{Answer, Call, Hold, OfferedAction, Principal, Refused, TargetState},
+        call::{Answer, Call, Hold, OfferedAction, Principal, Refused, Standing, TargetState, unknown_approval},
         described::{ActionDetails, PackOffer},
     },
     runs::{RunFilter, RunPage, RunRecord, unknown_run},
@@ -39,6 +39,23 @@ pub trait Gatekeeper: Send + Sync + 'static {
         approval: &str,
         hold: Hold,
     ) -> impl Future<Output = Result<Answer, Refused>> + Send;
+
+    /// Where a held call of this principal stands, without waiting. Another's does not exist.
+    fn standing(
+        &self,
+        principal: &Principal,
+        approval: &str,
+    ) -> impl Future<Output = Result<Standing, Refusal>> + Send {
+        let _ = principal;
+        std::future::ready(Err(unknown_approval(approval)))
+    }
+
+    /// Takes a held call of this principal back, unless people have decided: then it stays as they left it, and that is no
+    /// error. Another's does not exist.
+    fn withdraw(&self, principal: &Principal, approval: &str) -> impl Future<Output = Result<(), Refusal>> + Send {
+        let _ = principal;
+        std::future::ready(Err(unknown_approval(approval)))
+    }
 
     /// Refuses a call that the door itself could not make out: its reason or its target is missing or malformed. `call`
     /// holds what could be read, so that an implementation can add the problems it sees in the arguments and put the

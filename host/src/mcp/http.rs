@@ -1,4 +1,4 @@
-//! MCP over streamable HTTP. A request goes through here in this order: `Host` and `Origin`, who calls, how often it does,
+//! MCP over streamable HTTP. A request goes through here in this order: whether its head has one reading, `Host` and `Origin`, who calls, how often it does,
 //! whose session it names, how long its body is and whether it is strict JSON; then the message is served. What ends a
 //! credential ends what it has open.
 
@@ -32,7 +32,9 @@ use self::{
     place::Places,
 };
 use super::{
+    approval_page,
     door::Gatekeeper,
+    head,
     in_flight::InFlight,
     listen::{self, Peer},
     oauth::OAuth,
@@ -85,6 +87,7 @@ struct Shared<G> {
     sessions: Sessions,
     service: StreamableHttpService<Server<G>, LocalSessionManager>,
     max_body: usize,
+    body_time: Duration,
     /// How long an answer may go on after its credential has expired.
     last_answer: Duration,
 }
@@ -99,8 +102,9 @@ pub async fn serve<G: Gatekeeper>(
 ) {
     let cut = CancellationToken::new();
     let calls = server.calls().clone();
+    let header = server.settings().patience.header;
     let router = router(server, settings, cut.clone());
-    let connections = listen::accept(listener, router, stop).await;
+    let connections = listen::accept(listener, router, header, stop).await;
     calls.idle(GRACE).await;
     cut.cancel();
     if !calls.idle(LAST_CALLS).await {
@@ -114,7 +118,7 @@ pub async fn serve<G: Gatekeeper>(
 pub fn router<G: Gatekeeper>(server: Server<G>, settings: HttpSettings, cut: CancellationToken) -> Router {
     let sessions = Sessions::default();
     let limits = server.settings();
-    let max_body = limits.max_message;
+    let (max_body, body_time) = (limits.max_message, limits.patience.body);
     let last_answer = limits.longest_wait + LAST_ANSWER;
     let rate = Rate::new(
         limits.calls_per_minute.saturating_mul(REQUESTS_PER_CALL),
@@ -128,7 +132,8 @@ pub fn router<G: Gatekeeper>(server: Server<G>, settings: HttpSettings, cut: Can
         .enforce_origin_validation()
         .with_max_request_body_bytes(max_body)
         .with_cancellation_token(cut.clone());
-    let service = StreamableHttpService::new(move || Ok::<_, io::Error>(server.clone()), sessions.manager(), config);
+    let service =
+        StreamableHttpService::new(move || Ok::<_, io::Error>(server.for_connection()), sessions.manager(), config);
     if let Some(tokens) = &settings.tokens {
         tokio::spawn(end_sessions(Arc::clone(tokens), sessions.clone(), cut));
     }
@@ -136,11 +141,25 @@ pub fn router<G: Gatekeeper>(server: Server<G>, settings: HttpSettings, cut: Can
     let metadata = metadata.map(|oauth| Metadata::new(&oauth.resource, &oauth.issuer, oauth.scope.as_deref()));
     let identity = Identity::new(settings.agents, settings.tokens, settings.oauth);
     let requests = InFlight::default();
-    let shared =
-        Arc::new(Shared { places, identity, metadata, requests, rate, sessions, service, max_body, last_answer });
+    let shared = Arc::new(Shared {
+        places,
+        identity,
+        metadata,
+        requests,
+        rate,
+        sessions,
+        service,
+        max_body,
+        body_time,
+        last_answer,
+    });
     // What needs no credential says nothing of who and what is behind it; all else asks for one first, so that a stranger can't
-    // even tell which paths exist.
-    Router::new().route("/healthz", get(|| async { "ok\n" })).fallback(answer::<G>).with_state(shared)
+    // even tell which paths exist. The page of an approval is the same for all and names nothing but its own address.
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route(approval_page::ROUTE, get(approval_page::show))
+        .fallback(answer::<G>)
+        .with_state(shared)
 }
 
 /// Closes the sessions of tokens that came to an end.
@@ -161,6 +180,7 @@ async fn answer<G: Gatekeeper>(State(shared): State<Arc<Shared<G>>>, request: Re
 
 impl<G: Gatekeeper> Shared<G> {
     async fn enter(&self, request: Request<Body>, peer: Option<IpAddr>) -> Result<Response, Response> {
+        head::check(request.method(), request.uri(), request.headers()).map_err(IntoResponse::into_response)?;
         if !self.places.allows_host(request.uri(), request.headers()) {
             return Err((StatusCode::FORBIDDEN, "this `Host` is not one of this server's\n").into_response());
         }
@@ -202,7 +222,7 @@ impl<G: Gatekeeper> Shared<G> {
         }
         request.extensions_mut().insert(Arc::clone(&principal));
         if method == Method::POST {
-            request = body::with_strict_body(request, self.max_body).await?;
+            request = body::with_strict_body(request, self.max_body, self.body_time).await?;
         }
         let revoked = caller.revoked.clone();
         let Some(response) = revoked.run_until_cancelled(self.service.handle(request)).await else {

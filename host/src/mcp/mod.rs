@@ -4,11 +4,12 @@
 //!
 //! Read [`server`] first; `listing` shows what there is and `calling` carries a call. [`tool`] and [`schema`] describe actions to clients, [`arguments`] takes a call apart,
 //! [`result`] and [`table`] word the answers; [`stdio`] and [`http`] are the two transports, and both put what they
-//! receive through [`strict_json`]. Who calls over HTTP is made out by [`token`] (of the configuration), [`tokens`] (of the
-//! store) and [`oauth`] (of an issuer); how often, by [`rate`].
+//! receive through [`strict_json`]; [`head`] is as strict with a request's header. Who calls over HTTP is made out by
+//! [`token`] (of the configuration), [`tokens`] (of the store) and [`oauth`] (of an issuer); how often, by [`rate`].
 
 use std::time::Duration;
 
+mod approval_page;
 pub mod arguments;
 mod by_name;
 mod calling;
@@ -18,6 +19,8 @@ mod complete;
 pub mod door;
 pub mod face;
 pub mod gatekeeper;
+pub mod head;
+mod held;
 pub mod http;
 pub mod in_flight;
 mod instructions;
@@ -25,6 +28,8 @@ mod limits;
 pub mod lines;
 pub mod listen;
 mod listing;
+mod logging;
+mod memory;
 pub mod oauth;
 pub mod own;
 mod playbooks;
@@ -39,6 +44,7 @@ pub mod sessions;
 pub mod stdio;
 pub mod strict_json;
 pub mod table;
+mod telling;
 pub mod token;
 pub mod tokens;
 pub mod tool;
@@ -64,6 +70,8 @@ pub struct McpSettings {
     pub separator: tool::Separator,
     /// One tool for each action, or five for all.
     pub face: face::Face,
+    /// How long a client may take to send a request.
+    pub patience: listen::Patience,
 }
 
 impl Default for McpSettings {
@@ -82,6 +90,7 @@ impl Default for McpSettings {
             max_message: 256 * 1024,
             separator: tool::Separator::Dot,
             face: face::Face::Auto,
+            patience: listen::Patience::default(),
         }
     }
 }

@@ -80,7 +80,8 @@ impl Own {
                 "Wait for an approval",
                 "Takes up a call that is held for a person's approval: waits for the decision, and once it is approved \
                  answers with the call's own result. Give the approval id of the pending result. It decides nothing, runs \
-                 the held call at most once, and may be called again as often as the answer is pending."
+                 the held call at most once, and may be called again as often as the answer is pending. With `withdraw` it \
+                 takes back a request that is not needed any more, so that nobody is asked for nothing."
                     .to_owned(),
             ),
             Self::FindActions => (

@@ -38,12 +38,7 @@ impl<K: Hash + Eq + Clone> Rate<K> {
     fn bounded(per_minute: u32, burst: u32, keys: usize) -> Self {
         let at_least_one = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_minute(at_least_one(per_minute)).allow_burst(at_least_one(burst));
-        Self {
-            buckets: RateLimiter::keyed(quota),
-            clock: DefaultClock::default(),
-            checks: AtomicU32::new(0),
-            keys,
-        }
+        Self { buckets: RateLimiter::keyed(quota), clock: DefaultClock::default(), checks: AtomicU32::new(0), keys }
     }
 
     /// Counts one for a key.

@@ -140,7 +140,9 @@ impl Tokens {
         let old = before.map(|page| &page.known);
         let known: HashMap<[u8; 32], Known> = tokens
             .into_iter()
-            .map(|token| (token.sha256, old.and_then(|old| old.get(&token.sha256)).cloned().unwrap_or_else(|| known(token))))
+            .map(|token| {
+                (token.sha256, old.and_then(|old| old.get(&token.sha256)).cloned().unwrap_or_else(|| known(token)))
+            })
             .collect();
         let now = Timestamp::now();
         for (digest, gone) in old.into_iter().flatten() {

@@ -140,8 +140,8 @@ pub struct Catalog {
 
 impl Catalog {
     /// Adds a pack. The later of two versions of a pack stays.
-    pub fn add(&mut self, pack: TrustedPack) {
-        let pack = Arc::new(pack);
+    pub fn add(&mut self, pack: impl Into<Arc<TrustedPack>>) {
+        let pack: Arc<TrustedPack> = pack.into();
         let name = pack.manifest.manifest().name.clone();
         self.actions.retain(|_, entry| entry.pack.manifest.manifest().name != name);
         for action in pack.manifest.actions() {

@@ -50,8 +50,10 @@ fn outside_a_scope_everything_is_refused_as_what_does_not_exist() {
         assert!(!near.remedy.contains("uptime"), "{near}");
 
         let narrow = bounded(None, Some("primary"));
-        let (real, made_up) =
-            (refusal(&narrow, "postgres.uptime", "standby").await, refusal(&narrow, "postgres.uptime", "standbx").await);
+        let (real, made_up) = (
+            refusal(&narrow, "postgres.uptime", "standby").await,
+            refusal(&narrow, "postgres.uptime", "standbx").await,
+        );
         assert_eq!((real.code, &real.remedy), (Code::UnknownTarget, &made_up.remedy));
         assert_eq!(real.message.replace("standby", "standbx"), made_up.message);
         assert!(real.remedy.ends_with("use one of: primary"), "{real}");
@@ -75,8 +77,7 @@ fn a_held_call_is_out_of_sight_of_a_narrower_credential() {
         let world = world().await;
         let victim = app("narrower").await;
         victim.execute("BEGIN; SELECT 1").await;
-        let approval =
-            held(&world.gate, "postgres.terminate_backend", "primary", json!({ "pid": victim.pid })).await;
+        let approval = held(&world.gate, "postgres.terminate_backend", "primary", json!({ "pid": victim.pid })).await;
         for narrower in [bounded(Some("diagnose"), None), bounded(None, Some("standby"))] {
             let answer = world.gate.await_approval(&narrower, &approval, hold(Duration::ZERO)).await;
             assert_eq!(answer.expect_err("it is out of sight").refusal.code, Code::UnknownApproval);

@@ -161,8 +161,22 @@ mod tests {
         for (text, seconds) in [("1m", 60), ("12h", 43_200), ("90d", 7_776_000), ("366d", 31_622_400)] {
             assert_eq!(lifetime(text).unwrap(), Duration::from_secs(seconds), "{text}");
         }
-        for bad in ["", "d", "0d", "367d", "never", "Never", "90", "90s", "-1d", "1.5h", "90 d", "99999999999999999999d", "9d9d", "9é"]
-        {
+        for bad in [
+            "",
+            "d",
+            "0d",
+            "367d",
+            "never",
+            "Never",
+            "90",
+            "90s",
+            "-1d",
+            "1.5h",
+            "90 d",
+            "99999999999999999999d",
+            "9d9d",
+            "9é",
+        ] {
             assert!(lifetime(bad).is_err(), "{bad}");
         }
     }

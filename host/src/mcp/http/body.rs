@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody as _},
     http::{Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -11,13 +11,18 @@ use futures_util::StreamExt;
 
 use super::super::strict_json::{self, MessageError};
 
-/// For a request's body, which comes in one piece from every real client.
-const BODY_TIME: Duration = Duration::from_secs(10);
-
 /// Reads the body, bounded in length and time, and refuses it unless it is one message in strict JSON.
-pub(super) async fn with_strict_body(request: Request<Body>, limit: usize) -> Result<Request<Body>, Response> {
+pub(super) async fn with_strict_body(
+    request: Request<Body>,
+    limit: usize,
+    time: Duration,
+) -> Result<Request<Body>, Response> {
     let (parts, body) = request.into_parts();
-    let reading = tokio::time::timeout(BODY_TIME, read(body, limit));
+    // What says that it is too long is not waited for.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, &MessageError::TooLong { limit }));
+    }
+    let reading = tokio::time::timeout(time, read(body, limit));
     let bytes = match reading.await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(None)) => {
@@ -29,7 +34,7 @@ pub(super) async fn with_strict_body(request: Request<Body>, limit: usize) -> Re
         }
     };
     match strict_json::message(&bytes) {
-        Ok(_) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Ok(_) => Ok(Request::from_parts(parts, Body::from(strict_json::without_mark(bytes)))),
         Err(error) => Err(refused(StatusCode::BAD_REQUEST, &error)),
     }
 }

@@ -13,10 +13,11 @@ pub(super) fn create(tx: &Connection, new: &NewToken, now: Timestamp) -> Result<
     if new.valid.is_zero() || new.valid > LONGEST_TOKEN {
         return Err(StoreError::Invalid("a token is valid for some time and for at most 366 days".to_owned()));
     }
-    let valid: u32 =
-        tx.query_row("SELECT count(*) FROM tokens WHERE revoked_at IS NULL AND expires_at > ?1", [micros(now)], |row| {
-            row.get(0)
-        })?;
+    let valid: u32 = tx.query_row(
+        "SELECT count(*) FROM tokens WHERE revoked_at IS NULL AND expires_at > ?1",
+        [micros(now)],
+        |row| row.get(0),
+    )?;
     if valid >= TOKEN_LIMIT {
         return Err(StoreError::Invalid(format!("{valid} tokens are valid already: revoke what is not used")));
     }
@@ -52,13 +53,7 @@ pub(super) fn valid(tx: &Connection, now: Timestamp) -> Result<Vec<Token>, Store
     find(tx, "WHERE revoked_at IS NULL AND expires_at > ?1", params![micros(now)])
 }
 
-pub(super) fn revoke(
-    tx: &Connection,
-    id: &str,
-    by: &str,
-    reason: &str,
-    now: Timestamp,
-) -> Result<Revoked, StoreError> {
+pub(super) fn revoke(tx: &Connection, id: &str, by: &str, reason: &str, now: Timestamp) -> Result<Revoked, StoreError> {
     let changed = tx.execute(
         "UPDATE tokens SET revoked_at = ?2, revoked_by = ?3, revoked_reason = ?4 WHERE id = ?1 AND revoked_at IS NULL",
         params![id, micros(now), by, reason],
