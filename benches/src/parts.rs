@@ -87,7 +87,7 @@ impl Material {
     async fn gather(setting: &Setting) -> Result<Self> {
         let host = &setting.disk;
         let [case, _] = &CASES;
-        let entry = host.entry(case.action)?.clone();
+        let entry = host.entry(case.action)?;
         let bound = bind(host, case.action, "uptime", &[]).await?;
         let rows = host.target()?.execute(&bound, &limits()).await?.rows;
         let detail = bind(host, "postgres.activity_detail", "activity_detail", &[Value::Integer(20)]).await?;
@@ -221,7 +221,8 @@ fn limits() -> StatementLimits {
 
 async fn bind(host: &Host, action: &str, statement: &str, inputs: &[Value]) -> Result<BoundStatement> {
     let facts = host.target()?.facts().await?;
-    let proven = host.entry(action)?.action.run_statement(statement).context("the action declares the statement")?;
+    let entry = host.entry(action)?;
+    let proven = entry.action.run_statement(statement).context("the action declares the statement")?;
     Ok(proven.bind(&facts.server, inputs)?)
 }
 

@@ -101,8 +101,8 @@ impl Host {
     }
 
     /// An action of the stock pack.
-    pub fn entry(&self, action: &str) -> Result<&Entry> {
-        self.gate.catalog().get(action).with_context(|| format!("the stock pack has `{action}`"))
+    pub fn entry(&self, action: &str) -> Result<Entry> {
+        self.gate.rules().catalog.get(action).cloned().with_context(|| format!("the stock pack has `{action}`"))
     }
 
     /// One call that policy allows.

@@ -61,7 +61,7 @@ pub async fn start(setting: &Setting) -> Result<Start> {
         let (opening, state) = timed(async { State::open(&config) }).await;
         let (starting, opened) = timed(startup::open_gate(&config, state?)).await;
         let opened = opened?;
-        let packs = opened.gate.catalog().packs().count();
+        let packs = opened.gate.rules().catalog.packs().count();
         if packs != PACKS || !opened.refused.is_empty() {
             bail!("{packs} of {PACKS} packs were admitted: {:?}", opened.refused.first());
         }

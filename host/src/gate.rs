@@ -6,38 +6,51 @@ pub mod abilities;
 pub mod call;
 mod conclude;
 pub mod decide;
+pub mod described;
 mod execute;
+mod health;
 mod held;
 pub mod journal;
 mod offers;
+mod operations;
 mod pins;
 mod querier;
 mod remedies;
 mod resolve;
+mod rules;
+mod runs;
+mod scope;
+mod standing;
+pub mod words;
 
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use self::rules::Rules;
 use self::{
     call::{Answer, Call, Hold, Principal, Refused},
     execute::{Authority, Job},
-    held::Ending,
+    held::Course,
     journal::Journal,
+    operations::{Once, Operations},
     resolve::Asked,
 };
 use crate::{
+    approval::PeopleAt,
     error::{Code, Problem, Refusal},
-    pack::catalog::{Catalog, Entry, TrustedPack, ValidatedArgs, invalid},
-    policy::{Decision, Policy, Subject, Verdict},
+    pack::catalog::{Entry, TrustedPack, ValidatedArgs, invalid},
+    policy::{Decision, Subject, Verdict},
     postgres::Target,
     redact::Redactor,
+    runs::Runs,
     store::{self, Store, instance::Instance},
 };
 
@@ -46,16 +59,16 @@ pub type StillTrusted = Box<dyn Fn(&TrustedPack) -> Result<(), Refusal> + Send +
 
 /// What the gate is made of.
 pub struct Parts {
-    /// The admitted packs.
-    pub catalog: Catalog,
+    /// The admitted packs and the policy.
+    pub rules: Rules,
     /// The servers, by name.
     pub targets: BTreeMap<String, Target>,
-    /// The policy.
-    pub policy: Policy,
     /// The record.
     pub journal: Journal,
     /// Approvals.
     pub store: Arc<dyn Store>,
+    /// The index of the record.
+    pub runs: Runs,
     /// What must not leave.
     pub redactor: Redactor,
     /// This process, as the store knows it.
@@ -68,6 +81,8 @@ pub struct Parts {
     pub times: Times,
     /// Bytes of results that one call lets out.
     pub output_bytes: usize,
+    /// Where people decide, if they have a page for it.
+    pub people_at: Option<PeopleAt>,
 }
 
 /// How long things may take.
@@ -79,28 +94,40 @@ pub struct Times {
     pub decide: Duration,
     /// From the decision to the execution.
     pub execute: Duration,
+    /// From the end of a named call for as long as its answer can be asked for again.
+    pub keep: Duration,
 }
 
 /// The gate.
 pub struct Gate {
-    catalog: Catalog,
+    rules: ArcSwap<Rules>,
     targets: BTreeMap<String, Target>,
-    policy: ArcSwap<Policy>,
     journal: Journal,
     store: Arc<dyn Store>,
+    runs: Arc<Runs>,
     redactor: Redactor,
     instance: Instance,
     state_dir: PathBuf,
     still_trusted: StillTrusted,
     times: Times,
     output_bytes: usize,
+    people_at: Option<PeopleAt>,
     /// Held calls that this process will execute, by approval.
-    held: Mutex<HashMap<String, Ending>>,
+    held: Mutex<HashMap<String, Course>>,
     /// One task at a time closes what is due, so that this process records each end once.
     closing: tokio::sync::Mutex<()>,
+    /// Named calls that this process is carrying out.
+    operations: Operations,
+    /// Cancelled when the host ends.
+    stopping: CancellationToken,
+    /// Counts what doors should look at again.
+    changes: watch::Sender<u64>,
+    /// When somebody was last at a door.
+    touched: Mutex<Instant>,
 }
 
 /// How far the pipeline got by itself.
+#[derive(Clone)]
 enum Step {
     /// To the end.
     Done(Box<call::Outcome>),
@@ -113,24 +140,33 @@ impl Gate {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
-            catalog: parts.catalog,
+            rules: ArcSwap::from_pointee(parts.rules),
             targets: parts.targets,
-            policy: ArcSwap::from_pointee(parts.policy),
             journal: parts.journal,
             store: parts.store,
+            runs: Arc::new(parts.runs),
             redactor: parts.redactor,
             instance: parts.instance,
             state_dir: parts.state_dir,
             still_trusted: parts.still_trusted,
             times: parts.times,
             output_bytes: parts.output_bytes,
+            people_at: parts.people_at,
             held: Mutex::new(HashMap::new()),
             closing: tokio::sync::Mutex::new(()),
+            operations: Operations::default(),
+            stopping: CancellationToken::new(),
+            changes: watch::Sender::new(0),
+            touched: Mutex::new(Instant::now()),
         })
     }
 
-    /// Carries a call through the gate. A call that is dropped is cancelled, on the server too, and recorded as such.
+    /// Carries a call through the gate. A call that is dropped is cancelled, on the server too, and recorded as such; one
+    /// with an operation id is carried out once and followed, as [`operations`] has it.
     pub async fn call(self: &Arc<Self>, principal: &Principal, call: Call, hold: Hold) -> Result<Answer, Refused> {
+        if let Some(id) = call.operation.clone() {
+            return self.once(principal, call, &id, hold).await;
+        }
         let run = match store::random_id("run_") {
             Ok(run) => run,
             Err(error) => return Err(Refused { run: String::new(), refusal: error.into() }),
@@ -147,8 +183,10 @@ impl Gate {
             }
         });
         match task.await {
-            Ok(Ok(Step::Done(outcome))) => Ok(Answer::Done(outcome)),
-            Ok(Ok(Step::Held(approval))) => self.follow(&run, principal, &approval, hold).await,
+            Ok(Ok(Step::Done(outcome))) => Ok(self.for_eyes_of(principal, Answer::Done(outcome))),
+            Ok(Ok(Step::Held(approval))) => {
+                self.follow(&run, principal, &approval, hold).await.map(|answer| self.for_eyes_of(principal, answer))
+            }
             Ok(Err(refused)) => Err(refused),
             Err(_) => Err(Refused { run, refusal: Refusal::new(Code::InternalError, "the call ended abnormally") }),
         }
@@ -161,7 +199,7 @@ impl Gate {
         approval: &str,
         hold: Hold,
     ) -> Result<Answer, Refused> {
-        self.follow("", principal, approval, hold).await
+        self.follow("", principal, approval, hold).await.map(|answer| self.for_eyes_of(principal, answer))
     }
 
     /// Refuses a call that its door could not make out, with what is wrong in its arguments beside what the door saw.
@@ -170,10 +208,15 @@ impl Gate {
             Ok(run) => run,
             Err(error) => return Refused { run: String::new(), refusal: error.into() },
         };
-        if let Some(entry) = self.catalog.get(&call.action) {
-            problems.extend(entry.problems(&call.arguments));
-        }
-        self.journal.refused(&run, principal, call, invalid(&call.action, problems)).await
+        // What does not exist for this principal has no arguments either that could be wrong.
+        let refusal = match self.seen(principal, &call.action) {
+            Ok(entry) => {
+                problems.extend(entry.problems(&call.arguments));
+                invalid(&call.action, problems)
+            }
+            Err(unknown) => unknown,
+        };
+        self.journal.refused(&run, principal, call, refusal).await
     }
 
     async fn pipeline(
@@ -183,24 +226,44 @@ impl Gate {
         call: &Call,
         cancel: &CancellationToken,
     ) -> Result<Step, Stop> {
+        self.touch();
+        let prepared = self.prepare(principal, call).await?;
+        self.carry_out(run, principal, call, &prepared, None, cancel).await
+    }
+
+    /// What a call comes to before anything is done: action, target, arguments, and what policy says.
+    async fn prepare(&self, principal: &Principal, call: &Call) -> Result<Prepared, Refusal> {
         self.journal.check()?;
         let asked = self.resolve(principal, call)?;
         let arguments = asked.entry.validate(&call.arguments).await?;
         let decision = self.decide(principal, &asked);
         refuse_denied(&decision)?;
-        let intent = self.intend(run, principal, call, &asked, &arguments, &decision).await?;
-        let job = self.job(&asked, &arguments);
-        if let Some(authority) = Authority::allowed(&decision) {
+        Ok(Prepared { asked, arguments, decision })
+    }
+
+    async fn carry_out(
+        self: &Arc<Self>,
+        run: &str,
+        principal: &Principal,
+        call: &Call,
+        prepared: &Prepared,
+        once: Option<&Arc<Once>>,
+        cancel: &CancellationToken,
+    ) -> Result<Step, Stop> {
+        let Prepared { asked, decision, .. } = prepared;
+        let intent = self.intend(run, principal, call, prepared, once).await?;
+        let job = self.job(asked, &prepared.arguments, once);
+        if let Some(authority) = Authority::allowed(decision) {
             let outcome = self.execute(intent, authority, job, cancel).await.map_err(Stop::Recorded)?;
             return Ok(Step::Done(Box::new(outcome)));
         }
         let evidence = self.preview(&intent, &job, cancel).await.map_err(Stop::Recorded)?;
-        let approval = self.hold(&intent, principal, call, &job, &decision, evidence).await.map_err(Stop::Recorded)?;
+        let approval = self.hold(&intent, principal, call, &job, decision, evidence).await.map_err(Stop::Recorded)?;
         Ok(Step::Held(approval))
     }
 
     fn decide(&self, principal: &Principal, asked: &Asked) -> Decision {
-        self.policy.load().decide(&subject(principal, &asked.entry, asked.target.name()))
+        self.rules().policy.decide(&subject(principal, &asked.entry, asked.target.name()))
     }
 
     async fn intend(
@@ -208,33 +271,27 @@ impl Gate {
         run: &str,
         principal: &Principal,
         call: &Call,
-        asked: &Asked,
-        arguments: &ValidatedArgs,
-        decision: &Decision,
+        prepared: &Prepared,
+        once: Option<&Arc<Once>>,
     ) -> Result<journal::RecordedIntent, Refusal> {
-        let policy = self.policy.load();
+        let Prepared { asked, arguments, decision } = prepared;
         self.journal
             .intent(&journal::Intent {
                 run,
                 principal,
-                reason: &call.reason,
+                call,
                 action: &asked.entry,
                 arguments: arguments.json(),
                 target: asked.target.name(),
                 decision,
-                policy_digest: policy.digest(),
+                instead_of: once.and_then(|once| once.instead_of()),
             })
             .await
     }
 
-    fn job(&self, asked: &Asked, arguments: &ValidatedArgs) -> Job {
-        Job { entry: asked.entry.clone(), target: asked.target.clone(), arguments: arguments.clone(), pins: Vec::new() }
-    }
-
-    /// The packs and actions that are loaded.
-    #[must_use]
-    pub fn catalog(&self) -> &Catalog {
-        &self.catalog
+    fn job(&self, asked: &Asked, arguments: &ValidatedArgs, once: Option<&Arc<Once>>) -> Job {
+        let (entry, target, arguments) = (asked.entry.clone(), asked.target.clone(), arguments.clone());
+        Job { entry, target, arguments, pins: Vec::new(), once: once.cloned() }
     }
 
     /// The servers.
@@ -249,7 +306,7 @@ impl Gate {
         &self.journal
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<String, Ending>> {
+    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<String, Course>> {
         // Nothing under this lock panics; were it poisoned, the map would still be sound.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -264,6 +321,13 @@ impl Gate {
             .await
             .map_err(|e| Refusal::new(Code::StoreUnavailable, e.to_string()))
     }
+}
+
+/// A call that may go ahead, or wait for a person.
+struct Prepared {
+    asked: Asked,
+    arguments: ValidatedArgs,
+    decision: Decision,
 }
 
 /// A refusal, and whether its run already has an end on the record.

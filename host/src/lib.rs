@@ -16,6 +16,8 @@ pub mod search;
 
 pub mod gate;
 
+pub mod runs;
+
 pub mod approval;
 pub mod audit;
 pub mod policy;

@@ -2,7 +2,10 @@
 //! opened here is on the record before the first call: the host, each pack that is in or out, and the policy.
 
 mod admit;
+mod keep;
 mod keys;
+mod reload;
+mod stamps;
 
 use std::{
     collections::BTreeMap,
@@ -18,17 +21,20 @@ use lockgate_signing::trust::Trust;
 
 pub use self::{
     admit::{RefusedPack, components},
+    keep::{Kept, keep},
     keys::{record_key_path, record_public_key},
+    reload::{Cause, Reloaded, Reloader},
 };
 use crate::{
     audit::{CheckpointSink, Entry, Record, RecordSettings},
     config::Config,
     error::{Code, Refusal},
-    gate::{Gate, Parts, StillTrusted, Times, journal::Journal},
+    gate::{Gate, Parts, Rules, StillTrusted, Times, journal::Journal},
     pack::{admission::AdmissionError, catalog::TrustedPack},
     policy::Policy,
     postgres::{self, Target, TargetError, TargetSettings},
     redact::Redactor,
+    runs::Runs,
     store::{SqliteStore, Store, instance::Instance},
 };
 
@@ -81,6 +87,8 @@ pub struct Opened {
     pub gate: Arc<Gate>,
     /// Out, each with its reason.
     pub refused: Vec<RefusedPack>,
+    /// What reads packs, trust and policy again.
+    pub reloader: Reloader,
 }
 
 /// Builds the gate. A pack that is refused stays out and the others go in; without any there is nothing to serve.
@@ -89,19 +97,22 @@ pub struct Opened {
 /// When policy, trust, targets or the record can't be used, or no pack gets in.
 pub async fn open_gate(config: &Config, state: State) -> Result<Opened, Refusal> {
     let redactor = redactor(config)?;
+    // Before anything is read: what changes from here on is a change.
+    let stamps = stamps::Stamps::of(config);
     let policy = policy(config)?;
     let targets = targets(config)?;
     start(config, &state, &policy, &targets).await?;
-    let (catalog, refused) = admit::admit_all(config, &state).await?;
+    let admission = admit::admission(config)?;
+    let (catalog, refused) = admit::admit_all(config, &state, &admission).await?;
     if catalog.packs().next().is_none() {
         return Err(admit::nothing_admitted(config, &refused));
     }
     let gate = Gate::new(Parts {
-        catalog,
+        rules: Rules { catalog, policy },
         targets,
-        policy,
-        journal: Journal::new(state.record, redactor.clone(), state.argument_key),
-        store: state.store,
+        journal: Journal::new(state.record.clone(), redactor.clone(), state.argument_key),
+        store: Arc::clone(&state.store),
+        runs: Runs::new(&config.record_dir(), &config.state_dir.join("index.db")),
         redactor,
         instance: state.instance,
         state_dir: config.state_dir.clone(),
@@ -110,12 +121,16 @@ pub async fn open_gate(config: &Config, state: State) -> Result<Opened, Refusal>
             call: config.call_time(),
             decide: Duration::from_secs(config.approvals.decide_seconds),
             execute: Duration::from_secs(config.approvals.execute_seconds),
+            keep: Duration::from_secs(config.mcp.keep_operations_hours * 3600),
         },
         output_bytes: config.limits.output_kib << 10,
+        people_at: config.approvals.url.clone(),
     });
     // What a killed process was doing is called unknown now, not when somebody asks.
     gate.close_due().await?;
-    Ok(Opened { gate, refused })
+    gate.close_lost_operations().await?;
+    let reloader = Reloader::new(config.clone(), Arc::clone(&gate), state.record, state.store, admission, stamps);
+    Ok(Opened { gate, refused, reloader })
 }
 
 /// The redactor with the operator's patterns.
@@ -198,18 +213,20 @@ async fn start(
                 .field("policy_digest", policy.digest()),
         )
         .await?;
-    // Who changed a policy is not known to a file; that it changed, and when it was first in force, is.
-    let before = state.store.meta("policy_digest")?;
+    note_policy(config, &state.record, &*state.store, policy).await
+}
+
+/// Puts a policy that was not in force before on the record. Who changed it is not known to a file; that it changed, and
+/// when it was first in force, is.
+async fn note_policy(config: &Config, record: &Record, store: &dyn Store, policy: &Policy) -> Result<(), Refusal> {
+    let before = store.meta("policy_digest")?;
     if before.as_deref() != Some(policy.digest()) {
-        state
-            .note(
-                Entry::new("policy.changed")
-                    .field("from", before)
-                    .field("to", policy.digest())
-                    .field("file", config.policy.as_ref().map(|p| p.display().to_string())),
-            )
-            .await?;
-        state.store.set_meta("policy_digest", policy.digest())?;
+        let entry = Entry::new("policy.changed")
+            .field("from", before)
+            .field("to", policy.digest())
+            .field("file", config.policy.as_ref().map(|p| p.display().to_string()));
+        record.append(entry).await?;
+        store.set_meta("policy_digest", policy.digest())?;
     }
     Ok(())
 }

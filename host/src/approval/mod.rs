@@ -4,6 +4,7 @@
 //! consumed, and renders. It knows the store, values and errors; it never knows who asks it or what is then executed.
 
 pub mod digest;
+pub mod people;
 pub mod render;
 pub mod wait;
 
@@ -11,6 +12,7 @@ use jiff::Timestamp;
 
 pub use self::{
     digest::canonical_json,
+    people::PeopleAt,
     wait::{Waited, wait, wait_for_change},
 };
 use crate::store::{

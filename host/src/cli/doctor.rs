@@ -55,7 +55,8 @@ async fn examine(report: &mut Report, config: &Config) {
     match startup::open_gate(config, state).await {
         Err(refusal) => report.failed("packs", &refusal),
         Ok(opened) => {
-            for pack in opened.gate.catalog().packs() {
+            let rules = opened.gate.rules();
+            for pack in rules.catalog.packs() {
                 let manifest = pack.manifest().manifest();
                 let text = format!("{} {}, {} actions", manifest.name, manifest.version, manifest.actions.len());
                 report.ok("pack", text);
@@ -66,8 +67,8 @@ async fn examine(report: &mut Report, config: &Config) {
                 report.failed(&format!("pack {name}"), &refusal);
             }
             for target in opened.gate.targets().values() {
-                target::prepare_statements(report, target, opened.gate.catalog()).await;
-                actions::examine(report, target, opened.gate.catalog()).await;
+                target::prepare_statements(report, target, &rules.catalog).await;
+                actions::examine(report, target, &rules.catalog).await;
             }
             if let Err(refusal) = opened.gate.journal().close().await {
                 report.failed("record", &refusal);

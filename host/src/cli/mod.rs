@@ -5,6 +5,7 @@ mod approvals;
 mod audit;
 mod demo;
 mod doctor;
+mod mcp;
 mod pack;
 mod serve;
 mod terminal;
@@ -35,7 +36,7 @@ enum Command {
     /// Serve agents over MCP (streamable HTTP)
     Serve,
     /// Serve one agent over MCP on standard input and output
-    Mcp,
+    Mcp(mcp::McpArgs),
     /// Play the incident on a throwaway cluster: a lock pile-up, an agent, a person who approves
     Demo(demo::DemoArgs),
     /// Build, look into and verify packs
@@ -49,7 +50,7 @@ enum Command {
     Audit(audit::AuditCommand),
     /// Check configuration, state, packs and targets, and say what is missing
     Doctor(doctor::DoctorArgs),
-    /// Make tokens for agents
+    /// Make, list and revoke tokens for agents
     #[command(subcommand)]
     Token(token::TokenCommand),
     /// One part of the demonstration, in a process of its own
@@ -97,13 +98,13 @@ async fn run(cli: Cli) -> Result<ExitCode, Refusal> {
     let config = || Config::load(&cli.config).map_err(Refusal::from);
     match cli.command {
         Command::Serve => serve::http(&config()?).await,
-        Command::Mcp => serve::stdio(&config()?).await,
+        Command::Mcp(args) => mcp::run(args, &cli.config).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Pack(command) => pack::run(command, config).await,
         Command::Approvals(command) => approvals::run(command, &config()?).await,
         Command::Audit(command) => audit::run(command, config),
         Command::Doctor(args) => doctor::run(&args, &cli.config).await,
-        Command::Token(command) => token::run(&command),
+        Command::Token(command) => token::run(command, config).await,
         Command::DemoPart(args) => demo::part(args).await,
     }
 }

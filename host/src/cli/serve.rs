@@ -14,15 +14,19 @@ use crate::{
         call::{Door, Principal, Scope},
     },
     mcp::{self, McpSettings, gatekeeper::GateDoor, http::HttpSettings, server::Server, token::Agents},
-    startup::{self, State},
+    startup::{self, Kept, State},
 };
+
+/// What is still being carried out without a caller gets so long to end by itself and then, called off, to say how.
+const WIND_UP: Duration = Duration::from_secs(30);
 
 /// One agent, on standard input and output. Ends when the agent closes them, or on a signal.
 pub(super) async fn stdio(config: &Config) -> Result<ExitCode, Refusal> {
     let principal = stdio_principal(config);
-    let gate = open(config).await?;
+    let (gate, kept) = open(config).await?;
     let server = server(&gate, config).with_caller(principal);
     let end = mcp::stdio::serve(server, stop_signal()).await;
+    drop(kept);
     close(&gate, end.map_err(|e| e.to_string())).await
 }
 
@@ -34,9 +38,10 @@ pub(super) async fn http(config: &Config) -> Result<ExitCode, Refusal> {
         Refusal::new(Code::ConfigInvalid, format!("[mcp.http] listen `{address}`: {e}"))
             .with_remedy("choose a free address and port")
     })?;
-    let gate = open(config).await?;
+    let (gate, kept) = open(config).await?;
     tracing::info!(%address, "serving MCP at {}", mcp::http::PATH);
     mcp::http::serve(listener, server(&gate, config), settings, stop_signal()).await;
+    drop(kept);
     close(&gate, Ok(())).await
 }
 
@@ -44,10 +49,12 @@ fn server(gate: &Arc<Gate>, config: &Config) -> Server<GateDoor> {
     let settings = McpSettings {
         hold_wait: Duration::from_secs(config.mcp.hold_seconds),
         separator: config.mcp.tool_name_separator,
+        face: config.mcp.face,
         max_message: usize::try_from(config.mcp.http.max_body_kib << 10).unwrap_or(usize::MAX),
         ..McpSettings::default()
     };
-    Server::new(Arc::new(GateDoor(Arc::clone(gate))), settings)
+    let key = gate.journal().derived_key("lockgate request state v1");
+    Server::new(Arc::new(GateDoor(Arc::clone(gate))), settings).with_state_key(&key)
 }
 
 fn http_settings(config: &Config) -> Result<HttpSettings, Refusal> {
@@ -62,7 +69,8 @@ fn http_settings(config: &Config) -> Result<HttpSettings, Refusal> {
             os_user: None,
             roles: agent.roles.clone(),
             door: Door::Http,
-            scope: Scope::default(),
+            scope: Scope { packs: agent.packs.clone(), targets: agent.targets.clone() },
+            credential: None,
         };
         (agent.token_sha256.clone(), principal)
     });
@@ -93,17 +101,19 @@ fn stop_signal() -> CancellationToken {
     stop
 }
 
-async fn open(config: &Config) -> Result<Arc<Gate>, Refusal> {
+/// The gate, and what goes on beside its calls.
+async fn open(config: &Config) -> Result<(Arc<Gate>, Kept), Refusal> {
     let opened = startup::open_gate(config, State::open(config)?).await?;
     for refused in &opened.refused {
         tracing::error!(code = %refused.error.code, pack = %refused.path.display(), "pack is out: {}", refused.error.message);
     }
-    let actions = opened.gate.catalog().entries().count();
+    let actions = opened.gate.rules().catalog.entries().count();
     tracing::info!(actions, targets = opened.gate.targets().len(), "lockgate is up");
-    Ok(opened.gate)
+    Ok((opened.gate, startup::keep(opened.reloader)))
 }
 
 async fn close(gate: &Gate, end: Result<(), String>) -> Result<ExitCode, Refusal> {
+    gate.wind_up(WIND_UP).await;
     let stop = Entry::new("host.stop").field("error", end.as_ref().err().cloned());
     gate.journal().note(stop).await?;
     gate.journal().close().await?;
@@ -121,7 +131,8 @@ fn stdio_principal(config: &Config) -> Principal {
             os_user: Some(user),
             roles: agent.roles.clone(),
             door: Door::Stdio,
-            scope: Scope::default(),
+            scope: Scope { packs: agent.packs.clone(), targets: agent.targets.clone() },
+            credential: None,
         },
         None => Principal {
             agent: format!("{user}-stdio"),
@@ -130,6 +141,7 @@ fn stdio_principal(config: &Config) -> Principal {
             roles: Vec::new(),
             door: Door::Stdio,
             scope: Scope::default(),
+            credential: None,
         },
     }
 }

@@ -5,17 +5,23 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-pub use crate::value::{Finding, Severity, Table};
 use crate::{
-    error::Refusal,
+    error::{Code, Refusal},
+    outside::shown,
     pack::manifest::{Example, Param, Risk},
     statement::Role,
+};
+pub use crate::{
+    postgres::Health,
+    value::{Finding, Severity, Table},
 };
 
 /// Shortest reason, in characters. Shorter ones ("fix", "test") tell an approver nothing.
 pub const SHORTEST_REASON: usize = 8;
 /// Longest reason, in characters. It is read by a person who is about to decide.
 pub const LONGEST_REASON: usize = 500;
+/// Longest evidence or expectation, in characters. It stands beside the reason on the approver's page.
+pub const LONGEST_WORDS: usize = 1000;
 /// Through which door a call came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -53,9 +59,12 @@ pub struct Principal {
     /// What it may see at all, whatever policy says.
     #[serde(default)]
     pub scope: Scope,
+    /// Which of its credentials it came with, for the record: a token's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
 }
 
-/// The packs and targets that a credential opens, as globs (`*` and `?`). What is outside does not exist for its bearer.
+/// The packs and targets that a credential opens, as patterns in which `*` is any run of characters. What is outside does not exist for its bearer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
     /// Names of packs; every pack without any.
@@ -127,29 +136,27 @@ pub struct TargetOffer {
     pub health: Health,
 }
 
-/// Whether a target answered when it was last asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Health {
-    /// Nobody has asked yet.
-    #[default]
-    Unknown,
-    /// It answered.
-    Reachable,
-    /// It could not be reached.
-    Unreachable,
-}
-
-impl Health {
-    /// `unknown`, `reachable` or `unreachable`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Reachable => "reachable",
-            Self::Unreachable => "unreachable",
-        }
-    }
+/// A target as a principal may know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TargetState {
+    /// Its configured name.
+    pub name: String,
+    /// Its place in the topology; `Any` where that is not known.
+    pub role: Role,
+    /// Whether it answered when it was last asked.
+    pub health: Health,
+    /// The server's version as it numbers itself: 170004 is 17.4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_num: Option<u32>,
+    /// Since when it has this health, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// When it was last asked, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
+    /// Why it could not be reached, redacted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// How long a held call waits, whom it tells, and how it is called off.
@@ -157,10 +164,29 @@ impl Health {
 pub struct Hold {
     /// How long to wait for a decision before answering *pending*.
     pub wait: Duration,
-    /// Told about every second while waiting: what it waits for.
-    pub progress: Option<tokio::sync::mpsc::UnboundedSender<String>>,
+    /// Told how a held call stands while its caller waits.
+    pub progress: Option<tokio::sync::mpsc::UnboundedSender<Progress>>,
     /// The caller's own cancellation.
     pub cancel: CancellationToken,
+}
+
+/// What a caller hears while its call is held, in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Progress {
+    /// It is held, and this is what a person is asked.
+    Held(Box<Pending>),
+    /// About every second: it still waits for a person.
+    Waiting {
+        /// Since the caller began to wait.
+        waited: Duration,
+    },
+    /// People have let it through, and it is being run.
+    Approved,
+    /// About every second: a call of the same operation is being carried out, and its answer will be this one's.
+    Underway {
+        /// Its run.
+        run: String,
+    },
 }
 
 /// The action that a diagnosis would take next.
@@ -201,6 +227,12 @@ pub struct Outcome {
     /// True if the act happened but its end could not be put on the record.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub record_degraded: bool,
+    /// True if this answers a call that was made before under the same operation id: nothing ran for this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
+    /// True if the result was too large to be kept for a replay: tables, findings and notices are left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub result_not_kept: bool,
 }
 
 /// Who let a held call through.
@@ -212,8 +244,8 @@ pub struct Approved {
     pub by: String,
 }
 
-/// A held call that nobody has decided yet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A held call that has not come to its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
     /// Identifies the run on the record.
     pub run: String,
@@ -228,8 +260,41 @@ pub struct Pending {
     /// Hex digest of the request that a person decides on, as the person sees it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub digest: String,
-    /// The sentence that the agent should act on.
+    /// How it stands, in one sentence.
     pub message: String,
+    /// Where a person finds it, if the operator has said where people go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// Whether people have let it through already, so that only its result is missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub approved: bool,
+    /// Whether the call asked for what was being asked for already: people have been told of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub joined: bool,
+    /// True if this answers a call that was made before under the same operation id: no request was made for this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
+}
+
+/// Where a held call stands at a moment, for somebody who does not wait.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// What is asked of people.
+    pub pending: Pending,
+    /// When it was asked.
+    pub asked_at: jiff::Timestamp,
+    /// When it last changed.
+    pub changed_at: jiff::Timestamp,
+    /// The deadline that applies: to be decided or, once approved, to be executed. None once it has begun to run.
+    pub until: Option<jiff::Timestamp>,
+    /// How it ended, if it has: what the call itself would be answered.
+    pub end: Option<Result<Box<Outcome>, Refused>>,
+}
+
+/// The refusal of an approval that is not there, or is somebody else's: nobody can tell which.
+#[must_use]
+pub fn unknown_approval(id: &str) -> Refusal {
+    Refusal::new(Code::UnknownApproval, format!("no approval `{}` of yours is known here", shown(id, 40)))
 }
 
 /// The gate's answer.

@@ -11,15 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Gate,
-    call::{Answer, Call, Hold, Outcome, Pending, Principal, Refused},
+    call::{Answer, Call, Hold, Outcome, Pending, Principal, Progress, Refused, unknown_approval},
     execute::{Authority, Job},
     journal::RecordedIntent,
     requester,
+    standing::let_through,
 };
 use crate::{
     approval,
     error::{Code, Refusal},
-    outside::shown,
     pack::sandbox::Evidence,
     policy::Decision,
     postgres::Target,
@@ -29,8 +29,19 @@ use crate::{
     },
 };
 
-/// How a held call ended, once it has.
-pub(super) type Ending = watch::Receiver<Option<Result<Box<Outcome>, Refused>>>;
+/// How far a held call has come, as its one task says.
+pub(super) type Course = watch::Receiver<Stage>;
+
+/// See [`Course`].
+#[derive(Clone)]
+pub(super) enum Stage {
+    /// For people to decide.
+    Waiting,
+    /// They have, and it is being run, here or by another process.
+    Running,
+    /// As it ended.
+    Ended(Result<Box<Outcome>, Refused>),
+}
 
 /// How often a waiting caller is told that it is still waiting.
 const PROGRESS: Duration = Duration::from_secs(1);
@@ -59,8 +70,11 @@ impl Gate {
             target_identity: identity,
             arguments: job.arguments.json().clone(),
             reason: self.redactor.text(call.reason.trim()).into_owned(),
+            agent_evidence: self.said(call.evidence.as_deref()),
+            agent_expected: self.said(call.expected.as_deref()),
+            operation: self.said(call.operation.as_deref()),
             rule: decision.rule().to_owned(),
-            policy_digest: self.policy.load().digest().to_owned(),
+            policy_digest: decision.policy_digest().to_owned(),
             pins: evidence.pins.into_iter().map(|(name, value)| Pin { name, value }).collect(),
             evidence: json!({ "summary": evidence.summary, "tables": tables }),
             needed: decision.approvals(),
@@ -73,6 +87,11 @@ impl Gate {
             let _ = self.journal.ended(intent.run(), &[], 0, Err(refusal)).await;
         }
         result
+    }
+
+    /// The agent's own words, as they may be shown.
+    fn said(&self, text: Option<&str>) -> Option<String> {
+        text.map(|text| self.redactor.text(text.trim()).into_owned())
     }
 
     async fn request(self: &Arc<Self>, request: Request) -> Result<String, Refusal> {
@@ -107,60 +126,65 @@ impl Gate {
         if let Some(settled) = settled(&approval) {
             return settled.map(Answer::Done);
         }
-        let mut ending = self.drive(id);
-        let until = tokio::time::Instant::now() + hold.wait;
-        let mut every = tokio::time::interval(PROGRESS);
+        let mut course = self.drive(id);
+        let mut pending = Pending { joined: !run.is_empty() && run != approval.request.run, ..self.pending(&approval) };
+        // A caller that does not listen any more is noticed by its cancellation, not here.
+        let tell = |news: Progress| drop(hold.progress.as_ref().map(|progress| progress.send(news)));
+        tell(Progress::Held(Box::new(pending.clone())));
+        let began = tokio::time::Instant::now();
+        let until = began + hold.wait;
+        let mut every = tokio::time::interval_at(began + PROGRESS, PROGRESS);
         loop {
-            if let Some(settled) = ending.borrow_and_update().clone() {
-                return settled.map(Answer::Done);
+            match course.borrow_and_update().clone() {
+                Stage::Ended(end) => return end.map(Answer::Done),
+                Stage::Running if !pending.approved => {
+                    pending = let_through(pending);
+                    tell(Progress::Approved);
+                }
+                Stage::Running | Stage::Waiting => {}
             }
             tokio::select! {
-                changed = ending.changed() => if changed.is_err() {
+                changed = course.changed() => if changed.is_err() {
                     return Err(refused(Refusal::new(Code::InternalError, "the held call ended abnormally")));
                 },
                 () = hold.cancel.cancelled() => return Err(refused(left_open(id))),
-                () = tokio::time::sleep_until(until) => return Ok(Answer::Pending(Box::new(pending(&approval)))),
-                _ = every.tick() => if let Some(progress) = &hold.progress {
-                    // A caller that does not listen any more is noticed by its cancellation, not here.
-                    let _ = progress.send(format!("waiting for a person to decide on approval {id}"));
-                },
+                () = tokio::time::sleep_until(until) => return Ok(Answer::Pending(Box::new(pending))),
+                _ = every.tick(), if !pending.approved => tell(Progress::Waiting { waited: began.elapsed() }),
             }
         }
     }
 
     /// An approval, if it is this principal's own.
-    async fn own(&self, principal: &Principal, id: &str) -> Result<Approval, Refusal> {
+    pub(super) async fn own(&self, principal: &Principal, id: &str) -> Result<Approval, Refusal> {
         let wanted = id.to_owned();
         let found = self.with_store(move |store| store.get(&wanted)).await??;
-        found.filter(|a| a.request.requester.is_same(&requester(principal))).ok_or_else(|| {
-            let shown = shown(id, 40);
-            Refusal::new(Code::UnknownApproval, format!("no approval `{shown}` of yours is known here"))
-        })
+        let is_own = |a: &Approval| a.request.requester.is_same(&requester(principal)) && Self::opens(principal, a);
+        found.filter(is_own).ok_or_else(|| unknown_approval(id))
     }
 
     /// The one task of this process that waits for an approval; starts it if there is none yet.
-    fn drive(self: &Arc<Self>, id: &str) -> Ending {
+    pub(super) fn drive(self: &Arc<Self>, id: &str) -> Course {
         let mut held = self.held();
-        if let Some(ending) = held.get(id) {
-            return ending.clone();
+        if let Some(course) = held.get(id) {
+            return course.clone();
         }
-        let (tell, ending) = watch::channel(None);
-        held.insert(id.to_owned(), ending.clone());
+        let (tell, course) = watch::channel(Stage::Waiting);
+        held.insert(id.to_owned(), course.clone());
         drop(held);
         let (gate, id) = (Arc::clone(self), id.to_owned());
         tokio::spawn(async move {
-            let end = gate.settle(&id).await;
+            let end = gate.settle(&id, &tell).await;
             // Taken out first: who asks from now on reads the store.
             gate.held().remove(&id);
-            let _ = tell.send(Some(end));
+            let _ = tell.send(Stage::Ended(end));
         });
-        ending
+        course
     }
 
     /// From whatever state the approval is in to its end.
-    async fn settle(self: &Arc<Self>, id: &str) -> Result<Box<Outcome>, Refused> {
+    async fn settle(self: &Arc<Self>, id: &str, tell: &watch::Sender<Stage>) -> Result<Box<Outcome>, Refused> {
         loop {
-            let approval = match self.decided(id).await {
+            let approval = match self.decided(id, tell).await {
                 Ok(approval) => approval,
                 Err(refusal) => return Err(Refused { run: String::new(), refusal }),
             };
@@ -174,13 +198,16 @@ impl Gate {
     }
 
     /// Waits until the approval is approved or at its end.
-    async fn decided(&self, id: &str) -> Result<Approval, Refusal> {
+    async fn decided(&self, id: &str, tell: &watch::Sender<Stage>) -> Result<Approval, Refusal> {
         loop {
             self.close_due().await?;
             let wanted = id.to_owned();
             let Some(approval) = self.with_store(move |store| store.get(&wanted)).await?? else {
                 return Err(Refusal::new(Code::UnknownApproval, format!("approval `{id}` is gone")));
             };
+            if matches!(approval.state, State::Approved | State::Consumed) {
+                let _ = tell.send(Stage::Running);
+            }
             if approval.state == State::Approved || approval.state.is_terminal() {
                 return Ok(approval);
             }
@@ -261,7 +288,7 @@ impl Gate {
     /// Trust, pack, target and arguments, once more, before an approval is used.
     async fn recheck(&self, approval: &Approval) -> Result<Job, Refusal> {
         let request = &approval.request;
-        let Some(entry) = self.catalog.get(&request.action).cloned() else {
+        let Some(entry) = self.rules().catalog.get(&request.action).cloned() else {
             let message = format!("the pack of `{}` is not loaded any more", request.action);
             return Err(Refusal::new(Code::TargetChanged, message));
         };
@@ -277,7 +304,8 @@ impl Gate {
             ));
         }
         let arguments = entry.validate(&request.arguments).await?;
-        Ok(Job { entry, target, arguments, pins: request.pins.clone() })
+        // Its approval is what is used once.
+        Ok(Job { entry, target, arguments, pins: request.pins.clone(), once: None })
     }
 
     /// Which server a target is, by what the server says now.
@@ -293,7 +321,7 @@ impl Gate {
     async fn claim(&self, approval: &Approval, job: &Job) -> Result<ConsumedApproval, TransitionError> {
         let (id, instance) = (approval.id.clone(), self.instance.id().to_owned());
         let (pack, target) = (job.entry.pack.digest().to_owned(), job.target.identity());
-        let policy = self.policy.load().digest().to_owned();
+        let policy = self.rules().policy.digest().to_owned();
         let claim = self.with_store(move |store| {
             let facts = approval::Facts { pack_digest: &pack, target_identity: &target, policy_digest: &policy };
             approval::consume(store, &id, &facts, &instance, Timestamp::now())
@@ -338,7 +366,7 @@ impl Gate {
 }
 
 /// The end of an approval that has one.
-fn settled(approval: &Approval) -> Option<Result<Box<Outcome>, Refused>> {
+pub(super) fn settled(approval: &Approval) -> Option<Result<Box<Outcome>, Refused>> {
     let refused = |code, message: String| {
         Some(Err(Refused { run: approval.request.run.clone(), refusal: Refusal::new(code, message) }))
     };
@@ -373,21 +401,4 @@ fn settled(approval: &Approval) -> Option<Result<Box<Outcome>, Refused>> {
 fn left_open(id: &str) -> Refusal {
     Refusal::new(Code::Cancelled, format!("the wait was cancelled; approval `{id}` stays open for a person to decide"))
         .with_remedy("call `lockgate.await_approval` to learn what becomes of it")
-}
-
-fn pending(approval: &Approval) -> Pending {
-    let request = &approval.request;
-    Pending {
-        run: request.run.clone(),
-        approval: approval.id.clone(),
-        action: request.action.clone(),
-        target: request.target.clone(),
-        expires_at: approval.decide_by.to_string(),
-        digest: approval.digest.to_string(),
-        message: format!(
-            "`{}` on `{}` waits for a person to decide. Call `lockgate.await_approval` with approval `{}` to go on \
-             waiting; do not repeat the call. Nothing has been changed.",
-            request.action, request.target, approval.id
-        ),
-    }
 }

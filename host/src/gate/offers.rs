@@ -1,9 +1,9 @@
-//! What an agent may see: every action that policy does not deny it on every target, with the risk and the hold that policy
-//! would put on its call.
+//! What an agent may see: every action inside its scope that policy does not deny it on every target, with the risk and the
+//! hold that policy would put on its call.
 
 use super::{
     Gate,
-    call::{Health, OfferedAction, Principal, TargetOffer},
+    call::{OfferedAction, Principal, TargetOffer},
     subject,
 };
 use crate::{
@@ -14,10 +14,12 @@ use crate::{
 };
 
 impl Gate {
-    /// What an agent may see: everything that policy does not deny it on every target.
+    /// What an agent may see: everything inside its scope that policy does not deny it on every target.
     #[must_use]
     pub fn offers(&self, principal: &Principal) -> Vec<OfferedAction> {
-        self.catalog.entries().filter_map(|entry| self.offer(principal, entry)).collect()
+        self.touch();
+        let rules = self.rules();
+        rules.catalog.entries().filter_map(|entry| self.offer(principal, entry)).collect()
     }
 
     pub(super) fn is_listed(&self, principal: &Principal, entry: &Entry) -> bool {
@@ -29,11 +31,12 @@ impl Gate {
         principal: &'a Principal,
         entry: &'a Entry,
     ) -> impl Iterator<Item = (&'a Target, Decision)> + 'a {
-        let policy = self.policy.load_full();
+        let rules = self.rules();
+        let inside = principal.scope.opens_action(&entry.name);
         self.targets
             .values()
-            .filter(|t| entry.pack.may_use_target(t.name()))
-            .map(move |target| (target, policy.decide(&subject(principal, entry, target.name()))))
+            .filter(move |t| inside && principal.scope.opens_target(t.name()) && entry.pack.may_use_target(t.name()))
+            .map(move |target| (target, rules.policy.decide(&subject(principal, entry, target.name()))))
     }
 
     fn offer(&self, principal: &Principal, entry: &Entry) -> Option<OfferedAction> {
@@ -44,7 +47,7 @@ impl Gate {
             .map(|(target, _)| TargetOffer {
                 name: target.name().to_owned(),
                 role: target.role_hint().unwrap_or(Role::Any),
-                health: Health::Unknown,
+                health: target.condition().health,
             })
             .collect();
         let declared = entry.action.declared();

@@ -1,4 +1,4 @@
-//! Takes a tool call's arguments apart: what the host added (`reason`, `target`) from what the action declared. Only
+//! Takes a tool call's arguments apart: what the host added (`reason`, `target` and the rest) from what the action declared. Only
 //! shapes are checked here; the gate judges the rest.
 
 use std::time::Duration;
@@ -7,7 +7,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     error::Problem,
-    gate::call::{LONGEST_REASON, SHORTEST_REASON},
+    gate::{
+        call::{LONGEST_REASON, SHORTEST_REASON},
+        words,
+    },
     outside::is_hidden,
 };
 
@@ -21,9 +24,15 @@ pub struct Parts {
     pub reason: String,
     /// As given.
     pub target: Option<String>,
+    /// What the caller has seen, trimmed.
+    pub evidence: Option<String>,
+    /// What the caller expects, trimmed.
+    pub expected: Option<String>,
+    /// The name of the operation, as given.
+    pub operation: Option<String>,
     /// What is left, unchecked.
     pub arguments: Map<String, Value>,
-    /// What is wrong with the reason or the target. A call with any must not go on.
+    /// What is wrong with any of the host's own. A call with any must not go on.
     pub problems: Vec<Problem>,
 }
 
@@ -56,7 +65,22 @@ pub fn split(mut arguments: Map<String, Value>) -> Parts {
             None
         }
     };
-    Parts { reason, target, arguments, problems }
+    let mut optional = |name: &'static str, wrong: fn(&str) -> Option<String>| match arguments.remove(name) {
+        None => None,
+        Some(Value::String(text)) => {
+            let text = text.trim().to_owned();
+            problems.extend(wrong(&text).map(|message| problem(name, message)));
+            Some(text)
+        }
+        Some(_) => {
+            problems.push(problem(name, "must be text, or left out"));
+            None
+        }
+    };
+    let evidence = optional("evidence", words::words);
+    let expected = optional("expected", words::words);
+    let operation = optional("operation_id", words::operation);
+    Parts { reason, target, evidence, expected, operation, arguments, problems }
 }
 
 fn reason_problem(reason: &str) -> Option<String> {
@@ -74,9 +98,13 @@ fn reason_problem(reason: &str) -> Option<String> {
     }
 }
 
-fn problem(argument: &str, message: impl Into<String>) -> Problem {
+/// Something wrong with one argument.
+pub(super) fn problem(argument: &str, message: impl Into<String>) -> Problem {
     Problem { argument: argument.to_owned(), message: message.into() }
 }
+
+/// What `lockgate.await_approval` takes.
+const KNOWN: [&str; 3] = ["approval_id", "wait_seconds", "withdraw"];
 
 /// The arguments of `lockgate.await_approval`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +113,8 @@ pub struct AwaitArguments {
     pub approval: String,
     /// How long to wait, if the caller said.
     pub wait: Option<Duration>,
+    /// Whether to take the request back instead.
+    pub withdraw: bool,
 }
 
 impl AwaitArguments {
@@ -112,16 +142,25 @@ impl AwaitArguments {
                 }
             },
         };
-        for name in arguments.keys().filter(|name| !matches!(name.as_str(), "approval_id" | "wait_seconds")) {
-            let message = "is not an argument of this tool; it takes `approval_id` and, if you like, `wait_seconds`";
+        let withdraw = match arguments.get("withdraw") {
+            None => false,
+            Some(Value::Bool(withdraw)) => *withdraw,
+            Some(_) => {
+                problems.push(problem("withdraw", "must be true or false"));
+                false
+            }
+        };
+        for name in arguments.keys().filter(|name| !KNOWN.contains(&name.as_str())) {
+            let message = "is not an argument of this tool; it takes `approval_id` and, if you like, `wait_seconds` or \
+                `withdraw`";
             problems.push(problem(&super::table::one_line(name), message));
         }
-        if problems.is_empty() { Ok(Self { approval, wait }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { approval, wait, withdraw }) } else { Err(problems) }
     }
 }
 
 /// Whether a text has the shape of [`APPROVAL_PATTERN`].
-fn is_approval_id(text: &str) -> bool {
+pub(super) fn is_approval_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
@@ -166,6 +205,25 @@ mod tests {
     }
 
     #[test]
+    fn what_else_a_caller_says_is_taken_out_and_looked_at() {
+        let parts = split(object(json!({
+            "reason": "a good reason", "pid": 1, "evidence": " 30 sessions wait ", "expected": "they go on",
+            "operation_id": "op-2026-01-01",
+        })));
+        assert!(parts.problems.is_empty(), "{:?}", parts.problems);
+        assert_eq!(parts.evidence.as_deref(), Some("30 sessions wait"));
+        assert_eq!(parts.expected.as_deref(), Some("they go on"));
+        assert_eq!(parts.operation.as_deref(), Some("op-2026-01-01"));
+        assert_eq!(parts.arguments, object(json!({"pid": 1})));
+        let parts = split(object(json!({
+            "reason": "a good reason", "evidence": "a\nb", "expected": "", "operation_id": 7,
+        })));
+        let named: Vec<&str> = parts.problems.iter().map(|problem| problem.argument.as_str()).collect();
+        assert_eq!(named, ["evidence", "expected", "operation_id"]);
+        assert!(parts.arguments.is_empty(), "they never reach the action's own arguments");
+    }
+
+    #[test]
     fn a_target_is_a_name() {
         let parts = split(object(json!({"reason": "a good reason", "target": ["a"]})));
         assert_eq!(parts.problems[0].argument, "target");
@@ -175,13 +233,15 @@ mod tests {
     fn awaiting_names_every_problem_at_once() {
         let longest = Duration::from_secs(300);
         let good = AwaitArguments::read(&object(json!({"approval_id": "ap_1", "wait_seconds": 300})), longest).unwrap();
-        assert_eq!(good.wait, Some(longest));
+        assert_eq!((good.wait, good.withdraw), (Some(longest), false));
+        let back = json!({"approval_id": "ap_1", "withdraw": true});
+        assert!(AwaitArguments::read(&object(back), longest).unwrap().withdraw);
         let problems = AwaitArguments::read(
-            &object(json!({"approval_id": "../x", "wait_seconds": 301, "approve": true})),
+            &object(json!({"approval_id": "../x", "wait_seconds": 301, "withdraw": "yes", "approve": true})),
             longest,
         )
         .unwrap_err();
-        assert_eq!(problems.len(), 3);
+        assert_eq!(problems.len(), 4);
         assert!(AwaitArguments::read(&Map::new(), longest).is_err());
         assert!(AwaitArguments::read(&object(json!({"approval_id": "a", "wait_seconds": -1})), longest).is_err());
     }

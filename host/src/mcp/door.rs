@@ -1,9 +1,15 @@
 //! What the agents' door needs of the gate, as a trait, so that the server can be tested without one and the gate need
 //! not know that MCP exists.
 
+use tokio::sync::watch;
+
 use crate::{
     error::{Code, Problem, Refusal},
-    gate::call::{Answer, Call, Hold, OfferedAction, Principal, Refused},
+    gate::{
+        call::{Answer, Call, Hold, OfferedAction, Principal, Refused, Standing, TargetState, unknown_approval},
+        described::{ActionDetails, PackOffer},
+    },
+    runs::{RunFilter, RunPage, RunRecord, unknown_run},
 };
 
 /// Keeps the gate: offers actions, takes calls, and takes up held ones.
@@ -34,6 +40,23 @@ pub trait Gatekeeper: Send + Sync + 'static {
         hold: Hold,
     ) -> impl Future<Output = Result<Answer, Refused>> + Send;
 
+    /// Where a held call of this principal stands, without waiting. Another's does not exist.
+    fn standing(
+        &self,
+        principal: &Principal,
+        approval: &str,
+    ) -> impl Future<Output = Result<Standing, Refusal>> + Send {
+        let _ = principal;
+        std::future::ready(Err(unknown_approval(approval)))
+    }
+
+    /// Takes a held call of this principal back, unless people have decided: then it stays as they left it, and that is no
+    /// error. Another's does not exist.
+    fn withdraw(&self, principal: &Principal, approval: &str) -> impl Future<Output = Result<(), Refusal>> + Send {
+        let _ = principal;
+        std::future::ready(Err(unknown_approval(approval)))
+    }
+
     /// Refuses a call that the door itself could not make out: its reason or its target is missing or malformed. `call`
     /// holds what could be read, so that an implementation can add the problems it sees in the arguments and put the
     /// refusal on the record. It must not run anything.
@@ -47,5 +70,51 @@ pub trait Gatekeeper: Send + Sync + 'static {
         let message = format!("the call of `{}` is malformed", call.action);
         let refusal = Refusal::new(Code::InvalidArguments, message).with_problems(problems);
         std::future::ready(Refused { run: String::new(), refusal })
+    }
+
+    /// This principal's own runs, the newest first.
+    fn recent_runs(
+        &self,
+        principal: &Principal,
+        filter: RunFilter,
+    ) -> impl Future<Output = Result<RunPage, Refusal>> + Send {
+        let _ = (principal, filter);
+        std::future::ready(Ok(RunPage::default()))
+    }
+
+    /// One of this principal's own runs with its lines of the record. Another's does not exist.
+    fn run_record(&self, principal: &Principal, run: &str) -> impl Future<Output = Result<RunRecord, Refusal>> + Send {
+        let _ = principal;
+        std::future::ready(Err(unknown_run(run)))
+    }
+
+    /// The targets that this principal may name, in the order of their names, and how they are.
+    fn target_states(&self, principal: &Principal) -> Vec<TargetState> {
+        let _ = principal;
+        Vec::new()
+    }
+
+    /// The packs of which this principal may call something, by name.
+    fn packs(&self, principal: &Principal) -> Vec<PackOffer> {
+        let _ = principal;
+        Vec::new()
+    }
+
+    /// The reference page of a pack, in Markdown, with the actions that this principal may call. None if there are none.
+    fn pack_page(&self, principal: &Principal, pack: &str) -> Option<String> {
+        let _ = (principal, pack);
+        None
+    }
+
+    /// More of an action that this principal may call. None of any other.
+    fn details(&self, principal: &Principal, action: &str) -> Option<ActionDetails> {
+        let _ = (principal, action);
+        None
+    }
+
+    /// A number that changes whenever what principals may call, or where, may have changed. What has changed is for
+    /// [`Gatekeeper::tools`] to say. Without an implementation nothing ever changes: the channel is closed.
+    fn changes(&self) -> watch::Receiver<u64> {
+        watch::channel(0).1
     }
 }

@@ -5,7 +5,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody as _},
     extract::State,
     http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header},
     response::{IntoResponse, Response},
@@ -19,7 +19,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    approval_page,
     door::Gatekeeper,
+    head,
     in_flight::InFlight,
     listen,
     server::Server,
@@ -36,8 +38,6 @@ pub const PATH: &str = "/mcp";
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// Requests of one agent at once: its calls and a stream for each of its sessions, so that it leaves connections to others.
 pub const REQUESTS_PER_AGENT: usize = 96;
-/// For a request's body, which comes in one piece from every real client.
-const BODY_TIME: Duration = Duration::from_secs(10);
 /// How long calls go on by themselves after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -59,6 +59,7 @@ struct Shared<G> {
     sessions: Sessions,
     service: StreamableHttpService<Server<G>, LocalSessionManager>,
     max_body: usize,
+    body_time: Duration,
 }
 
 /// Serves until `stop` is cancelled; then accepts nothing new, lets calls finish for a moment, cancels the rest and waits
@@ -71,8 +72,9 @@ pub async fn serve<G: Gatekeeper>(
 ) {
     let cut = CancellationToken::new();
     let calls = server.calls().clone();
+    let header = server.settings().patience.header;
     let router = router(server, settings, cut.clone());
-    let connections = listen::accept(listener, router, stop).await;
+    let connections = listen::accept(listener, router, header, stop).await;
     calls.idle(GRACE).await;
     cut.cancel();
     if !calls.idle(LAST_CALLS).await {
@@ -84,7 +86,7 @@ pub async fn serve<G: Gatekeeper>(
 /// The routes: [`PATH`] and `/healthz`. Cancelling `cut` ends sessions, streams and running calls.
 pub fn router<G: Gatekeeper>(server: Server<G>, settings: HttpSettings, cut: CancellationToken) -> Router {
     let sessions = Sessions::default();
-    let max_body = server.settings().max_message;
+    let (max_body, body_time) = (server.settings().max_message, server.settings().patience.body);
     let hosts = LOOPBACK.into_iter().map(str::to_owned).chain(settings.allowed_hosts);
     let config = StreamableHttpServerConfig::default()
         .with_allowed_hosts(hosts)
@@ -92,11 +94,17 @@ pub fn router<G: Gatekeeper>(server: Server<G>, settings: HttpSettings, cut: Can
         .enforce_origin_validation()
         .with_max_request_body_bytes(max_body)
         .with_cancellation_token(cut);
-    let service = StreamableHttpService::new(move || Ok::<_, io::Error>(server.clone()), sessions.manager(), config);
-    let shared =
-        Arc::new(Shared { agents: settings.agents, requests: InFlight::default(), sessions, service, max_body });
+    let service =
+        StreamableHttpService::new(move || Ok::<_, io::Error>(server.for_connection()), sessions.manager(), config);
+    let requests = InFlight::default();
+    let shared = Arc::new(Shared { agents: settings.agents, requests, sessions, service, max_body, body_time });
     // Whatever is not `/healthz` asks for a token first, so that a stranger can't even tell which paths exist.
-    Router::new().route("/healthz", get(|| async { "ok\n" })).fallback(answer::<G>).with_state(shared)
+    // The page of an approval is the same for all and names nothing but its own address.
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route(approval_page::ROUTE, get(approval_page::show))
+        .fallback(answer::<G>)
+        .with_state(shared)
 }
 
 async fn answer<G: Gatekeeper>(State(shared): State<Arc<Shared<G>>>, mut request: Request<Body>) -> Response {
@@ -110,6 +118,9 @@ async fn answer<G: Gatekeeper>(State(shared): State<Arc<Shared<G>>>, mut request
     };
     // What comes after this may log requests.
     request.headers_mut().remove(header::AUTHORIZATION);
+    if let Err(refused) = head::check(request.method(), request.uri(), request.headers()) {
+        return refused.into_response();
+    }
     if request.uri().path() != PATH {
         return (StatusCode::NOT_FOUND, format!("nothing is here; MCP is at {PATH}\n")).into_response();
     }
@@ -120,7 +131,7 @@ async fn answer<G: Gatekeeper>(State(shared): State<Arc<Shared<G>>>, mut request
     let agent = principal.agent.clone();
     request.extensions_mut().insert(Arc::new(principal));
     if request.method() == Method::POST {
-        request = match with_strict_body(request, shared.max_body).await {
+        request = match with_strict_body(request, shared.max_body, shared.body_time).await {
             Ok(request) => request,
             Err(response) => return response,
         };
@@ -149,9 +160,13 @@ fn names_own_session(sessions: &Sessions, headers: &HeaderMap, principal: &Princ
 }
 
 /// Reads the body, bounded in length and time, and refuses it unless it is one message in strict JSON.
-async fn with_strict_body(request: Request<Body>, limit: usize) -> Result<Request<Body>, Response> {
+async fn with_strict_body(request: Request<Body>, limit: usize, time: Duration) -> Result<Request<Body>, Response> {
     let (parts, body) = request.into_parts();
-    let reading = tokio::time::timeout(BODY_TIME, read(body, limit));
+    // What says that it is too long is not waited for.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, &MessageError::TooLong { limit }));
+    }
+    let reading = tokio::time::timeout(time, read(body, limit));
     let bytes = match reading.await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(None)) => {
@@ -163,7 +178,7 @@ async fn with_strict_body(request: Request<Body>, limit: usize) -> Result<Reques
         }
     };
     match strict_json::message(&bytes) {
-        Ok(_) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Ok(_) => Ok(Request::from_parts(parts, Body::from(strict_json::without_mark(bytes)))),
         Err(error) => Err(refused(StatusCode::BAD_REQUEST, &error)),
     }
 }

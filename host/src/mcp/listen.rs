@@ -17,14 +17,27 @@ use tokio_util::sync::CancellationToken;
 
 /// Connections at once. Each costs two buffers; beyond these, clients wait in the kernel's queue.
 const CONNECTIONS: usize = 512;
-/// From a connection, or the last answer on it, to the next complete header: longer ones are held open to no purpose.
-const HEADER_TIME: Duration = Duration::from_secs(15);
 /// Fields of a request's header; clients send a dozen.
 const HEADER_FIELDS: usize = 64;
 /// Bytes of a request's header, and of what is read ahead.
 const BUFFER: usize = 32 * 1024;
 /// Pause after an error of `accept`, which is mostly one of file descriptors that others must give back.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a client may take to send a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// From a connection, or the last answer on it, to the next complete header: longer ones are held open to no purpose.
+    pub header: Duration,
+    /// For the body, which comes in one piece from every real client.
+    pub body: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { header: Duration::from_secs(15), body: Duration::from_secs(10) }
+    }
+}
 
 /// The connections that are open after accepting has ended.
 #[derive(Debug)]
@@ -44,8 +57,8 @@ impl Connections {
     }
 }
 
-/// Accepts connections until `stop` is cancelled.
-pub async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) -> Connections {
+/// Accepts connections until `stop` is cancelled; `header` is how long each may take to the next complete header.
+pub async fn accept(listener: TcpListener, router: Router, header: Duration, stop: CancellationToken) -> Connections {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = Connections { open: JoinSet::new(), finish: CancellationToken::new() };
     loop {
@@ -61,7 +74,7 @@ pub async fn accept(listener: TcpListener, router: Router, stop: CancellationTok
                 Ok((place, stream)) => {
                     let (router, finish) = (router.clone(), connections.finish.clone());
                     connections.open.spawn(async move {
-                        serve(stream, router, finish).await;
+                        serve(stream, router, header, finish).await;
                         drop(place);
                     });
                 }
@@ -74,11 +87,11 @@ pub async fn accept(listener: TcpListener, router: Router, stop: CancellationTok
     }
 }
 
-async fn serve(stream: TcpStream, router: Router, finish: CancellationToken) {
+async fn serve(stream: TcpStream, router: Router, header: Duration, finish: CancellationToken) {
     let _ = stream.set_nodelay(true);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
+        .header_read_timeout(header)
         .max_headers(HEADER_FIELDS)
         .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));

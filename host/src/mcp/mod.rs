@@ -2,19 +2,38 @@
 //! [`Call`](crate::gate::call::Call)s and answers into results; it authenticates who calls over HTTP. It decides nothing
 //! and knows neither packs nor PostgreSQL: [`door::Gatekeeper`] is all it sees of the rooms below.
 //!
-//! Read [`server`] first. [`tool`] and [`schema`] describe actions to clients, [`arguments`] takes a call apart,
+//! Read [`server`] first; `listing` shows what there is and `calling` carries a call. [`tool`] and [`schema`] describe actions to clients, [`arguments`] takes a call apart,
 //! [`result`] and [`table`] word the answers; [`stdio`] and [`http`] are the two transports, and both put what they
-//! receive through [`strict_json`]. [`token`] makes and recognises agents' tokens.
+//! receive through [`strict_json`]; [`head`] is as strict with a request's header. [`token`] makes and recognises agents' tokens.
 
 use std::time::Duration;
 
+mod approval_page;
 pub mod arguments;
+mod by_name;
+mod calling;
+pub mod catalogue;
+mod changes;
+mod complete;
 pub mod door;
+pub mod face;
 pub mod gatekeeper;
+pub mod head;
+mod held;
 pub mod http;
 pub mod in_flight;
+mod instructions;
 pub mod lines;
 pub mod listen;
+mod listing;
+mod logging;
+mod memory;
+pub mod own;
+mod playbooks;
+mod prompts;
+pub mod rate;
+pub mod recent;
+mod resources;
 pub mod result;
 pub mod schema;
 pub mod server;
@@ -22,7 +41,9 @@ pub mod sessions;
 pub mod stdio;
 pub mod strict_json;
 pub mod table;
+mod telling;
 pub mod token;
+pub mod tokens;
 pub mod tool;
 
 /// What an operator may set of the door, the same for both transports.
@@ -40,6 +61,10 @@ pub struct McpSettings {
     pub max_message: usize,
     /// What stands between pack and action in a tool's name.
     pub separator: tool::Separator,
+    /// One tool for each action, or five for all.
+    pub face: face::Face,
+    /// How long a client may take to send a request.
+    pub patience: listen::Patience,
 }
 
 impl Default for McpSettings {
@@ -54,6 +79,8 @@ impl Default for McpSettings {
             calls_per_agent: 32,
             max_message: 256 * 1024,
             separator: tool::Separator::Dot,
+            face: face::Face::Auto,
+            patience: listen::Patience::default(),
         }
     }
 }

@@ -42,6 +42,10 @@ fn result(text: String, content: Value, is_error: bool) -> CallToolResult {
 
 fn done_text(outcome: &Outcome) -> String {
     let mut lines = vec![format!("{} on {}: {}", outcome.action, outcome.target, one_line(&outcome.summary))];
+    lines.extend(replayed_line(outcome.replayed));
+    if outcome.result_not_kept {
+        lines.push(NOT_KEPT.to_owned());
+    }
     if let Some(approval) = &outcome.approval {
         lines.push(format!("Approved by {} (approval {}).", one_line(&approval.by), approval.id));
     }
@@ -74,6 +78,18 @@ fn done_text(outcome: &Outcome) -> String {
     }
     lines.push(format!("\nrun {}", outcome.run));
     lines.join("\n")
+}
+
+/// Said of an answer that was there before.
+const REPLAYED: &str =
+    "This is the answer to the call that was made before under this operation id; nothing was run or asked for now.";
+
+/// Said where the answer was too large to be there still.
+const NOT_KEPT: &str = "It was carried out, and its result was too large to be kept: of it only the summary is left. \
+    What a read found, a new call with a new operation id finds again.";
+
+fn replayed_line(replayed: bool) -> Option<String> {
+    replayed.then(|| REPLAYED.to_owned())
 }
 
 fn severity(finding: &crate::gate::call::Finding) -> &'static str {
@@ -111,6 +127,12 @@ fn done_content(outcome: &Outcome) -> Value {
     if outcome.record_degraded {
         set("record_degraded", true.into());
     }
+    if outcome.replayed {
+        set("replayed", true.into());
+    }
+    if outcome.result_not_kept {
+        set("result_not_kept", true.into());
+    }
     Value::Object(content)
 }
 
@@ -134,18 +156,29 @@ fn exact_integer(number: i64) -> Value {
 
 fn pending_text(pending: &Pending, await_tool: &str) -> String {
     let digest = if pending.digest.is_empty() { String::new() } else { format!(", digest {}", pending.digest) };
+    let replayed = replayed_line(pending.replayed).map(|line| format!("{line}\n")).unwrap_or_default();
     format!(
-        "Pending: {action} on {target} has not run; a person must approve it first.\n{message}\n\
-         Approval {approval}{digest}, open until {until}.\n\
-         Next: tell the person on call that this approval waits, then call `{await_tool}` with \
-         {{\"approval_id\": \"{approval}\"}}. {HOW_A_PERSON_DECIDES} Do not repeat the call itself.\n\nrun {run}",
-        action = pending.action,
-        target = pending.target,
+        "Pending: {message}.\n{replayed}Approval {approval}{digest}, open until {until}.\n{link}\
+         What to do: {what_to_do}\n{how}\n\nrun {run}",
         message = one_line(&pending.message),
         approval = pending.approval,
         until = pending.expires_at,
+        link = pending.link.as_ref().map(|link| format!("Where a person decides: {link}\n")).unwrap_or_default(),
+        what_to_do = what_to_do(pending, await_tool),
+        how = HOW_A_PERSON_DECIDES,
         run = pending.run,
     )
+}
+
+/// The sentence that the agent should act on.
+fn what_to_do(pending: &Pending, await_tool: &str) -> String {
+    let arguments = json!({ "approval_id": pending.approval });
+    let next = format!("call `{await_tool}` with {arguments}, and do not repeat the call itself.");
+    match &pending.link {
+        _ if pending.approved => format!("To get its result, {next}"),
+        Some(link) => format!("Tell the person on call that this waits for them at {link}, then {next}"),
+        None => format!("Tell the person on call that approval {} waits for them, then {next}", pending.approval),
+    }
 }
 
 fn pending_content(pending: &Pending, await_tool: &str) -> Value {
@@ -157,11 +190,21 @@ fn pending_content(pending: &Pending, await_tool: &str) -> Value {
         "summary": pending.message,
         "approval_id": pending.approval,
         "expires_at": pending.expires_at,
+        "approved": pending.approved,
+        "what_to_do": what_to_do(pending, await_tool),
         "how_a_person_decides": HOW_A_PERSON_DECIDES,
         "next": { "tool": await_tool, "arguments": { "approval_id": pending.approval } },
     });
-    if let Some(content) = content.as_object_mut().filter(|_| !pending.digest.is_empty()) {
-        content.insert("digest".to_owned(), pending.digest.as_str().into());
+    if let Some(content) = content.as_object_mut() {
+        if !pending.digest.is_empty() {
+            content.insert("digest".to_owned(), pending.digest.as_str().into());
+        }
+        if let Some(link) = &pending.link {
+            content.insert("link".to_owned(), link.as_str().into());
+        }
+        if pending.replayed {
+            content.insert("replayed".to_owned(), true.into());
+        }
     }
     content
 }
@@ -174,6 +217,7 @@ fn refused_text(refused: &Refused, approval: Option<&str>) -> String {
         lines.push(format!("- {about}: {}", one_line(&problem.message)));
     }
     lines.push(format!("What to do: {}.", one_line(&refusal.remedy)));
+    lines.extend(replayed_line(refusal.replayed));
     if let Some(approval) = approval {
         lines.push(format!("\napproval {}", one_line(approval)));
     }
@@ -193,6 +237,9 @@ pub fn refused_content(refused: &Refused, approval: Option<&str>) -> Value {
     content.insert("message".to_owned(), refusal.message.as_str().into());
     content.insert("remedy".to_owned(), refusal.remedy.as_str().into());
     content.insert("problems".to_owned(), json!(refusal.problems));
+    if refusal.replayed {
+        content.insert("replayed".to_owned(), true.into());
+    }
     if let Some(approval) = approval {
         content.insert("approval_id".to_owned(), approval.into());
     }
@@ -208,7 +255,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::mcp::tool::AWAIT_APPROVAL;
+
+    const AWAIT_APPROVAL: &str = "lockgate.await_approval";
+
     use crate::{
         error::{Code, Problem, Refusal},
         gate::call::Approved,
@@ -243,6 +292,8 @@ mod tests {
             suggestion: None,
             approval: Some(Approved { id: "ap_1".into(), by: "ana".into() }),
             record_degraded: false,
+            replayed: false,
+            result_not_kept: false,
         }
     }
 
@@ -276,6 +327,19 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_was_there_before_says_so() {
+        let said = |answer: Result<Answer, Refused>| {
+            let result = of(&answer, AWAIT_APPROVAL, None);
+            assert_eq!(text(&result).matches(REPLAYED).count(), 1, "{}", text(&result));
+            assert_eq!(result.structured_content.unwrap()["replayed"], true);
+        };
+        said(Ok(Answer::Done(Box::new(Outcome { replayed: true, ..outcome() }))));
+        said(Err(Refused { run: "run_1".into(), refusal: Refusal::new(Code::NothingToDo, "nothing").as_replay() }));
+        let fresh = of(&Ok(Answer::Done(Box::new(outcome()))), AWAIT_APPROVAL, None);
+        assert!(fresh.structured_content.unwrap().get("replayed").is_none());
+    }
+
+    #[test]
     fn pending_is_no_error_and_says_what_to_do() {
         let pending = Pending {
             run: "run_2".into(),
@@ -285,13 +349,26 @@ mod tests {
             expires_at: "2026-01-01T00:00:00Z".into(),
             message: "nobody has decided yet".into(),
             digest: "9f2c".into(),
+            ..Pending::default()
         };
-        let result = of(&Ok(Answer::Pending(Box::new(pending))), AWAIT_APPROVAL, None);
-        assert_eq!(result.is_error, Some(false));
-        assert!(text(&result).contains("call `lockgate.await_approval` with {\"approval_id\": \"ap_2\"}"));
-        let content = result.structured_content.unwrap();
-        assert_eq!(content["status"], "pending");
-        assert_eq!(content["next"]["arguments"]["approval_id"], "ap_2");
+        let said = |pending: &Pending| {
+            let result = of(&Ok(Answer::Pending(Box::new(pending.clone()))), AWAIT_APPROVAL, None);
+            assert_eq!(result.is_error, Some(false));
+            let content = result.structured_content.clone().unwrap();
+            assert_eq!((&content["status"], &content["digest"]), (&json!("pending"), &json!("9f2c")));
+            assert_eq!(content["next"]["arguments"]["approval_id"], "ap_2");
+            // The sentence to act on is the same for programs and for models.
+            assert!(text(&result).contains(content["what_to_do"].as_str().unwrap()), "{}", text(&result));
+            assert!(text(&result).contains("call `lockgate.await_approval` with {\"approval_id\":\"ap_2\"}"));
+            content
+        };
+        assert_eq!(said(&pending).get("link"), None);
+        let linked = Pending { link: Some("https://gate.example.com/approvals/ap_2".into()), ..pending };
+        let content = said(&linked);
+        assert_eq!(content["link"], "https://gate.example.com/approvals/ap_2");
+        assert!(content["what_to_do"].as_str().unwrap().contains("waits for them at https://gate.example.com/"));
+        let content = said(&Pending { approved: true, ..linked });
+        assert!(content["what_to_do"].as_str().unwrap().starts_with("To get its result"), "nobody is asked twice");
     }
 
     #[test]

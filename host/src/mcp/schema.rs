@@ -5,8 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::APPROVAL_PATTERN;
 use crate::{
-    gate::call::{LONGEST_REASON, OfferedAction, SHORTEST_REASON, TargetOffer},
-    pack::manifest::{IDENTIFIER_PATTERN, Param, ParamKind},
+    gate::{
+        call::{Health, LONGEST_REASON, LONGEST_WORDS, OfferedAction, SHORTEST_REASON, TargetOffer},
+        words::OPERATION_PATTERN,
+    },
+    pack::manifest::{Example, IDENTIFIER_PATTERN, Param, ParamKind},
     statement::Role,
     value::Value as PackValue,
 };
@@ -17,20 +20,13 @@ pub type Schema = Map<String, Value>;
 /// What a call of this action takes.
 #[must_use]
 pub fn input(action: &OfferedAction) -> Schema {
-    let mut properties = Map::new();
-    let mut required = Vec::new();
-    for param in &action.params {
-        properties.insert(param.name.clone(), Value::Object(param_schema(param)));
-        if param.required && param.default == PackValue::Null {
-            required.push(Value::from(param.name.as_str()));
-        }
-    }
+    let (mut properties, mut required) = declared(action);
     // The host's own come last and win: no pack may word them.
+    properties.insert("target".to_owned(), target_schema(&action.targets));
     if action.targets.len() > 1 {
-        properties.insert("target".to_owned(), target_schema(&action.targets));
         required.push(Value::from("target"));
     }
-    properties.insert("reason".to_owned(), reason_schema());
+    properties.extend(of_every_call());
     required.push(Value::from("reason"));
 
     let mut schema = object(properties, required);
@@ -39,6 +35,34 @@ pub fn input(action: &OfferedAction) -> Schema {
         schema.insert("examples".to_owned(), Value::Array(examples));
     }
     schema
+}
+
+/// What an action itself takes, without what the host adds.
+#[must_use]
+pub fn of_action_alone(action: &OfferedAction) -> Schema {
+    let (properties, required) = declared(action);
+    object(properties, required)
+}
+
+fn declared(action: &OfferedAction) -> (Schema, Vec<Value>) {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for param in &action.params {
+        properties.insert(param.name.clone(), Value::Object(param_schema(param)));
+        if param.required && param.default == PackValue::Null {
+            required.push(Value::from(param.name.as_str()));
+        }
+    }
+    (properties, required)
+}
+
+/// What every call says of itself, whatever the action.
+#[must_use]
+pub fn of_every_call() -> Schema {
+    let mut properties = Map::new();
+    properties.insert("reason".to_owned(), reason_schema());
+    properties.extend(said_of_the_call());
+    properties
 }
 
 /// What `lockgate.await_approval` takes.
@@ -63,58 +87,87 @@ pub fn await_input(hold_wait: std::time::Duration, longest_wait: std::time::Dura
             "description": "How long to wait for the decision. 0 asks only how things stand.",
         }),
     );
+    properties.insert(
+        "withdraw".to_owned(),
+        json!({
+            "type": "boolean",
+            "default": false,
+            "description": "True takes the request back, for good, while nobody has decided: when it is not needed any \
+                more.",
+        }),
+    );
     object(properties, vec![Value::from("approval_id")])
 }
 
-/// What every tool answers. One shape for all, refusals too, because some clients check those as well.
+/// What a call answers. One shape for every action, refusals too, because some clients check those as well. It can't be
+/// narrower: a component may hand on a statement's result, but it may also build a table of its own, so the columns that a
+/// manifest declares are what it may ask for and not what it must answer.
 #[must_use]
 pub fn output() -> Schema {
     let text = || json!({"type": "string"});
     let schema = json!({
-        "type": "object",
-        "properties": {
-            "status": {"enum": ["done", "pending", "refused"]},
-            "run_id": text(),
-            "action": text(),
-            "target": text(),
-            "summary": text(),
-            "tables": {"type": "array", "items": {
-                "type": "object",
-                "properties": {
-                    "title": text(),
-                    "columns": {"type": "array", "items": {"type": "object"}},
-                    "rows": {"type": "array", "items": {"type": "array"}},
-                },
-                "required": ["title", "columns", "rows"],
-            }},
-            "notices": {"type": "array", "items": text()},
-            "findings": {"type": "array", "items": {"type": "object"}},
-            "suggestion": {"type": "object"},
-            "approval_id": text(),
-            "approved_by": text(),
-            "digest": text(),
-            "expires_at": text(),
-            "how_a_person_decides": text(),
-            "next": {"type": "object"},
-            "record_degraded": {"type": "boolean"},
-            "code": text(),
-            "message": text(),
-            "remedy": text(),
-            "problems": {"type": "array", "items": {
-                "type": "object",
-                "properties": {"argument": text(), "message": text()},
-                "required": ["argument", "message"],
-            }},
-        },
-        "required": ["status"],
+        "status": {"enum": ["done", "pending", "refused"]},
+        "action": text(),
+        "target": text(),
+        "summary": text(),
+        "tables": {"type": "array", "items": {
+            "type": "object",
+            "properties": {
+                "title": text(),
+                "columns": {"type": "array", "items": {"type": "object"}},
+                "rows": {"type": "array", "items": {"type": "array"}},
+            },
+            "required": ["title", "columns", "rows"],
+        }},
+        "notices": {"type": "array", "items": text()},
+        "findings": {"type": "array", "items": {"type": "object"}},
+        "suggestion": {"type": "object"},
+        "approval_id": text(),
+        "approved_by": text(),
+        "digest": text(),
+        "expires_at": text(),
+        "link": text(),
+        "approved": {"type": "boolean"},
+        "what_to_do": text(),
+        "how_a_person_decides": text(),
+        "next": {"type": "object"},
+        "record_degraded": {"type": "boolean"},
+        "result_not_kept": {"type": "boolean"},
     });
-    match schema {
-        Value::Object(schema) => schema,
+    let mut properties = refusal_properties();
+    if let Value::Object(own) = schema {
+        properties.extend(own);
+    }
+    let mut schema = object(properties, vec!["status".into()]);
+    schema.remove("additionalProperties");
+    schema
+}
+
+/// The parts of a refusal.
+#[must_use]
+pub fn refusal_properties() -> Schema {
+    let text = || json!({"type": "string"});
+    let properties = json!({
+        "run_id": text(),
+        "replayed": {"type": "boolean"},
+        "code": text(),
+        "message": text(),
+        "remedy": text(),
+        "problems": {"type": "array", "items": {
+            "type": "object",
+            "properties": {"argument": text(), "message": text()},
+            "required": ["argument", "message"],
+        }},
+    });
+    match properties {
+        Value::Object(properties) => properties,
         _ => Map::new(),
     }
 }
 
-fn object(properties: Map<String, Value>, required: Vec<Value>) -> Schema {
+/// An object that takes these and nothing else.
+#[must_use]
+pub fn object(properties: Map<String, Value>, required: Vec<Value>) -> Schema {
     let mut schema = Map::new();
     schema.insert("type".to_owned(), Value::from("object"));
     schema.insert("properties".to_owned(), Value::Object(properties));
@@ -201,27 +254,64 @@ fn reason_schema() -> Value {
     })
 }
 
+/// What a caller may say of its call beside the reason. Short, since it stands in every tool.
+fn said_of_the_call() -> [(String, Value); 3] {
+    let words = |description: &str| json!({"type": "string", "maxLength": LONGEST_WORDS, "description": description});
+    [
+        (
+            "evidence".to_owned(),
+            words("What you saw that speaks for it, in one line, for the approver and the record."),
+        ),
+        (
+            "expected".to_owned(),
+            words("What should be different afterwards, in one line, for the approver and the record."),
+        ),
+        (
+            "operation_id".to_owned(),
+            json!({
+                "type": "string",
+                "pattern": OPERATION_PATTERN,
+                "description": "Makes the call run once: a new id for each operation, such as a UUID. If the answer is \
+                    lost, repeat the same call with the same id and get that answer; nothing runs twice.",
+            }),
+        ),
+    ]
+}
+
 fn target_schema(targets: &[TargetOffer]) -> Value {
     let names: Vec<Value> = targets.iter().map(|target| Value::from(target.name.as_str())).collect();
-    let listed: Vec<String> =
-        targets.iter().map(|target| format!("{}{}", target.name, role_note(target.role))).collect();
-    json!({
+    let listed: Vec<String> = targets.iter().map(|target| format!("{}{}", target.name, target_note(target))).collect();
+    let mut schema = json!({
         "type": "string",
         "enum": names,
         "description": format!("Which server: {}.", listed.join(", ")),
-    })
+    });
+    if let ([only], Some(schema)) = (targets, schema.as_object_mut()) {
+        schema.insert("default".to_owned(), only.name.as_str().into());
+    }
+    schema
 }
 
-fn role_note(role: Role) -> &'static str {
-    match role {
-        Role::Any => "",
-        Role::Primary => " (primary)",
-        Role::Standby => " (standby)",
-    }
+/// What is known of a target, in parentheses; nothing if nothing is.
+#[must_use]
+pub fn target_note(target: &TargetOffer) -> String {
+    let role = match target.role {
+        Role::Any => None,
+        Role::Primary => Some("primary"),
+        Role::Standby => Some("standby"),
+    };
+    let health = match target.health {
+        Health::Unknown => None,
+        Health::Reachable => Some("reachable"),
+        Health::Unreachable => Some("unreachable when last asked"),
+    };
+    let known: Vec<&str> = role.into_iter().chain(health).collect();
+    if known.is_empty() { String::new() } else { format!(" ({})", known.join(", ")) }
 }
 
 /// A declared example as a whole call: its arguments, its situation as the reason, and the first target if one is needed.
-fn example_call(action: &OfferedAction, example: &crate::pack::manifest::Example) -> Option<Value> {
+#[must_use]
+pub fn example_call(action: &OfferedAction, example: &Example) -> Option<Value> {
     let Ok(Value::Object(mut call)) = serde_json::from_str::<Value>(&example.arguments) else {
         return None;
     };
@@ -240,10 +330,7 @@ fn example_call(action: &OfferedAction, example: &crate::pack::manifest::Example
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
-    use crate::{
-        gate::call::Health,
-        mcp::tool::tests::{offered, param},
-    };
+    use crate::mcp::tool::tests::{offered, param};
 
     #[test]
     fn carries_bounds_patterns_defaults_and_choices() {
@@ -271,37 +358,40 @@ mod tests {
         assert_eq!(schema["additionalProperties"], false);
         assert_eq!(schema["required"], json!(["older_than_seconds", "ratio", "schema", "name", "kind", "reason"]));
         assert_eq!(of("reason")["minLength"], 8);
-        assert!(of("target").is_null());
+        assert_eq!(of("operation_id")["pattern"], "^[A-Za-z0-9][A-Za-z0-9._:-]{7,127}$");
+        assert_eq!((&of("evidence")["maxLength"], &of("expected")["maxLength"]), (&json!(1000), &json!(1000)));
+        assert_eq!((&of("target")["enum"], &of("target")["default"]), (&json!(["primary"]), &json!("primary")));
     }
 
     #[test]
     fn asks_for_a_target_only_where_there_are_several() {
         let mut action = offered("postgres.uptime");
-        action.targets.push(TargetOffer { name: "replica1".into(), role: Role::Standby, health: Health::Unknown });
+        action.targets.push(TargetOffer { name: "replica1".into(), role: Role::Standby, health: Health::Unreachable });
         let schema = Value::Object(input(&action));
         assert_eq!(schema["properties"]["target"]["enum"], json!(["primary", "replica1"]));
         assert_eq!(schema["required"], json!(["target", "reason"]));
         let description = schema["properties"]["target"]["description"].as_str().unwrap();
-        assert!(description.contains("replica1 (standby)"), "{description}");
+        assert_eq!(description, "Which server: primary (primary), replica1 (standby, unreachable when last asked).");
+        assert!(schema["properties"]["target"].get("default").is_none());
     }
 
     #[test]
-    fn a_pack_cannot_word_the_reason() {
+    fn a_pack_cannot_word_what_the_host_asks() {
         let mut action = offered("evil.act");
-        action.params = vec![param("reason", ParamKind::Boolean)];
+        let hosts = ["reason", "evidence", "expected", "operation_id"];
+        action.params = hosts.iter().map(|name| param(name, ParamKind::Boolean)).collect();
         let schema = Value::Object(input(&action));
-        assert_eq!(schema["properties"]["reason"]["type"], "string");
+        for name in hosts {
+            assert_eq!(schema["properties"][name]["type"], "string", "{name}");
+        }
     }
 
     #[test]
     fn examples_are_whole_calls() {
         let mut action = offered("postgres.terminate_backend");
         action.examples = vec![
-            crate::pack::manifest::Example {
-                situation: "a dead migration holds a lock".into(),
-                arguments: r#"{"pid":4471}"#.into(),
-            },
-            crate::pack::manifest::Example { situation: "broken".into(), arguments: "{".into() },
+            Example { situation: "a dead migration holds a lock".into(), arguments: r#"{"pid":4471}"#.into() },
+            Example { situation: "broken".into(), arguments: "{".into() },
         ];
         let schema = Value::Object(input(&action));
         assert_eq!(schema["examples"], json!([{"pid": 4471, "reason": "a dead migration holds a lock"}]));

@@ -40,7 +40,7 @@ pub async fn serve_on<G: Gatekeeper>(
 ) -> io::Result<()> {
     let calls = server.calls().clone();
     let transport = LineTransport::new(read, write, server.settings().max_message);
-    let ended = match server.serve_with_ct(transport, stop).await {
+    let ended = match server.for_connection().serve_with_ct(transport, stop).await {
         // After the end of the input rmcp gives running calls five seconds to answer, then cancels them.
         Ok(running) => running.waiting().await.map_err(io::Error::other),
         Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => Ok(QuitReason::Closed),

@@ -3,6 +3,7 @@
 
 use std::{cell::RefCell, fmt};
 
+use bytes::Bytes;
 use rmcp::model::{ClientJsonRpcMessage, ErrorData, JsonRpcError, RequestId};
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
@@ -52,14 +53,22 @@ impl MessageError {
     }
 }
 
+/// RFC 8259, section 8.1, lets a parser ignore a byte order mark.
+const MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// The message without a byte order mark, for a reader that would not ignore it.
+#[must_use]
+pub fn without_mark(bytes: Bytes) -> Bytes {
+    if bytes.starts_with(MARK) { bytes.slice(MARK.len()..) } else { bytes }
+}
+
 /// Parses one message.
 ///
 /// # Errors
 ///
 /// [`MessageError::Syntax`] or [`MessageError::DuplicateKey`].
 pub fn parse(bytes: &[u8]) -> Result<Value, MessageError> {
-    // RFC 8259, section 8.1, lets a parser ignore a byte order mark.
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let bytes = bytes.strip_prefix(MARK).unwrap_or(bytes);
     let duplicate = RefCell::new(None);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Strict { duplicate: &duplicate, depth: 0 }

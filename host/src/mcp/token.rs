@@ -100,7 +100,9 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && (1..=LONGEST).contains(&token.len())).then_some(token)
 }
 
-fn digest(token: &str) -> [u8; 32] {
+/// What is kept of a token.
+#[must_use]
+pub fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
@@ -118,6 +120,7 @@ mod tests {
             roles: Vec::new(),
             door: Door::Http,
             scope: Scope::default(),
+            credential: None,
         }
     }
 

@@ -6,11 +6,8 @@ use rmcp::model::{MetaObject, Tool, ToolAnnotations};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{McpSettings, schema};
+use super::{McpSettings, own::Own, schema};
 use crate::{gate::call::OfferedAction, pack::manifest::Risk, statement::Role};
-
-/// The tool that takes up a held call.
-pub const AWAIT_APPROVAL: &str = "lockgate.await_approval";
 
 /// What stands between pack and action in a tool's name. Dots are legal in MCP; some clients refuse or rewrite them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -44,8 +41,8 @@ impl Separator {
         if self == Self::Dot || called.contains('.') {
             return Cow::Borrowed(called);
         }
-        if called == self.outward(AWAIT_APPROVAL) {
-            return Cow::Borrowed(AWAIT_APPROVAL);
+        if let Some(own) = Own::ALL.into_iter().find(|own| self.outward(own.name()) == called) {
+            return Cow::Borrowed(own.name());
         }
         offered()
             .into_iter()
@@ -54,17 +51,9 @@ impl Separator {
     }
 }
 
-/// Every tool of one principal, by name; the order is the same on every page and every call.
+/// The tool of one action.
 #[must_use]
-pub fn all(offered: &[OfferedAction], settings: &McpSettings) -> Vec<Tool> {
-    let output = Arc::new(schema::output());
-    let mut tools: Vec<Tool> = offered.iter().map(|action| of_action(action, settings, Arc::clone(&output))).collect();
-    tools.push(await_approval(settings, output));
-    tools.sort_by(|a, b| a.name.cmp(&b.name));
-    tools
-}
-
-fn of_action(action: &OfferedAction, settings: &McpSettings, output: Arc<schema::Schema>) -> Tool {
+pub fn of_action(action: &OfferedAction, settings: &McpSettings, output: Arc<schema::Schema>) -> Tool {
     let name = settings.separator.outward(&action.name).into_owned();
     let mut tool = Tool::new(name, describe(action), Arc::new(schema::input(action)))
         .with_title(action.title.clone())
@@ -81,21 +70,6 @@ fn of_action(action: &OfferedAction, settings: &McpSettings, output: Arc<schema:
     meta.insert("lockgate/held".to_owned(), Value::from(action.held));
     tool.meta = Some(MetaObject::from(meta));
     tool
-}
-
-fn await_approval(settings: &McpSettings, output: Arc<schema::Schema>) -> Tool {
-    let name = settings.separator.outward(AWAIT_APPROVAL).into_owned();
-    let description = "Takes up a call that is held for a person's approval: waits for the decision, and once it is \
-        approved answers with the call's own result. Give the approval id of the pending result. It decides nothing, \
-        runs the held call at most once, and may be called again as often as the answer is pending.";
-    let title = "Wait for an approval";
-    Tool::new(name, description, Arc::new(schema::await_input(settings.hold_wait, settings.longest_wait)))
-        .with_title(title)
-        .with_raw_output_schema(output)
-        .with_annotations(
-            // It lets an approved act happen, so it does not claim to be a read.
-            ToolAnnotations::with_title(title).read_only(false).destructive(false).idempotent(true).open_world(false),
-        )
 }
 
 fn describe(action: &OfferedAction) -> String {
@@ -128,7 +102,7 @@ fn with_period(sentence: &str) -> Cow<'_, str> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#[allow(clippy::unwrap_used)]
 pub(crate) mod tests {
     use super::*;
     use crate::{
@@ -167,8 +141,7 @@ pub(crate) mod tests {
         action.reads_only = false;
         action.idempotent = false;
         action.side_effects = "closes one connection".into();
-        let tools = all(&[action], &McpSettings::default());
-        let tool = tools.iter().find(|tool| tool.name == "postgres.terminate_backend").unwrap();
+        let tool = of_action(&action, &McpSettings::default(), Arc::new(schema::output()));
         let hints = tool.annotations.as_ref().unwrap();
         assert_eq!(
             (hints.read_only_hint, hints.destructive_hint, hints.idempotent_hint, hints.open_world_hint),
@@ -178,7 +151,6 @@ pub(crate) mod tests {
             tool.description.as_deref().unwrap(),
             "What it does. Side effects: closes one connection. Risk: high. A person must approve each call before it runs."
         );
-        assert_eq!(tools[0].name, AWAIT_APPROVAL);
     }
 
     #[test]
@@ -190,7 +162,9 @@ pub(crate) mod tests {
                 assert_eq!(separator.inward(&outward, list), action.name);
                 assert_eq!(separator.inward(&action.name, list), action.name);
             }
-            assert_eq!(separator.inward(&separator.outward(AWAIT_APPROVAL), list), AWAIT_APPROVAL);
+            for own in Own::ALL {
+                assert_eq!(separator.inward(&separator.outward(own.name()), list), own.name());
+            }
         }
         assert_eq!(Separator::Underscore.outward("postgres.is_in_recovery"), "postgres_is_in_recovery");
         assert_eq!(Separator::Underscore.inward("nonsense", list), "nonsense");

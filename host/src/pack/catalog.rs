@@ -140,8 +140,8 @@ pub struct Catalog {
 
 impl Catalog {
     /// Adds a pack. The later of two versions of a pack stays.
-    pub fn add(&mut self, pack: TrustedPack) {
-        let pack = Arc::new(pack);
+    pub fn add(&mut self, pack: impl Into<Arc<TrustedPack>>) {
+        let pack: Arc<TrustedPack> = pack.into();
         let name = pack.manifest.manifest().name.clone();
         self.actions.retain(|_, entry| entry.pack.manifest.manifest().name != name);
         for action in pack.manifest.actions() {
@@ -171,9 +171,9 @@ impl Catalog {
         self.packs.values()
     }
 
-    /// The full names nearest to one that does not exist.
+    /// The full names nearest to one that does not exist, among those that may be told.
     #[must_use]
-    pub fn near(&self, name: &str) -> Vec<&str> {
+    pub fn near(&self, name: &str, may_be_told: impl Fn(&str) -> bool) -> Vec<&str> {
         let wanted = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
         self.actions
             .keys()
@@ -182,6 +182,7 @@ impl Catalog {
                 !wanted.is_empty() && (last.contains(&wanted) || wanted.contains(last))
             })
             .map(String::as_str)
+            .filter(|name| may_be_told(name))
             .take(3)
             .collect()
     }

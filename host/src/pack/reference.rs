@@ -6,7 +6,7 @@ mod markdown;
 
 pub use examples::{Examples, Held, Recorded, Shape};
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use self::markdown::{code, fenced, text};
 use super::{
@@ -32,14 +32,27 @@ pub struct UnknownAction(String);
 /// # Errors
 /// An example of an action that the pack does not have.
 pub fn page(manifest: &ProvenManifest, examples: &Examples) -> Result<String, UnknownAction> {
+    excerpt(manifest, examples, &|_| true)
+}
+
+/// The page with some of the actions, by their names without the pack's, as if there were no others.
+///
+/// # Errors
+/// An example of an action that the pack does not have.
+pub fn excerpt(
+    manifest: &ProvenManifest,
+    examples: &Examples,
+    shown: &dyn Fn(&str) -> bool,
+) -> Result<String, UnknownAction> {
     if let Some(name) = examples.actions.keys().find(|name| manifest.action(name).is_none()) {
         return Err(UnknownAction(name.clone()));
     }
     let declared = manifest.manifest();
-    let shared = shared(declared);
+    let shared = shared(declared, shown);
+    let actions: Vec<&Arc<ProvenAction>> = manifest.actions().filter(|a| shown(&a.declared().name)).collect();
     let mut page = head(declared, examples);
-    contents(&mut page, manifest, !shared.is_empty());
-    for action in manifest.actions() {
+    contents(&mut page, &actions, !shared.is_empty());
+    for action in actions {
         describe(&mut page, declared, action, &shared);
         if let Some(recorded) = examples.actions.get(&action.declared().name) {
             example(&mut page, declared, action.declared(), recorded);
@@ -79,10 +92,10 @@ fn head(manifest: &Manifest, examples: &Examples) -> String {
     page
 }
 
-fn contents(page: &mut String, manifest: &ProvenManifest, has_shared: bool) {
+fn contents(page: &mut String, actions: &[&Arc<ProvenAction>], has_shared: bool) {
     page.push_str("\n## Actions\n");
     for risk in [Risk::Low, Risk::Medium, Risk::High, Risk::Critical] {
-        let of: Vec<_> = manifest.actions().filter(|a| a.declared().risk == risk).collect();
+        let of: Vec<_> = actions.iter().filter(|a| a.declared().risk == risk).collect();
         if of.is_empty() {
             continue;
         }
@@ -174,10 +187,10 @@ fn statements(manifest: &Manifest, ids: &[String], shared: &BTreeMap<&str, Vec<&
     })
 }
 
-/// Statements of more than one action, in the order of the manifest's ids, with the actions.
-fn shared(manifest: &Manifest) -> BTreeMap<&str, Vec<&str>> {
+/// Statements of more than one of the actions shown, in the order of the manifest's ids, with the actions.
+fn shared<'m>(manifest: &'m Manifest, shown: &dyn Fn(&str) -> bool) -> BTreeMap<&'m str, Vec<&'m str>> {
     let mut users: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for action in &manifest.actions {
+    for action in manifest.actions.iter().filter(|action| shown(&action.name)) {
         for id in action.run_statements.iter().chain(&action.preview_statements) {
             let of = users.entry(id).or_default();
             if of.last() != Some(&action.name.as_str()) {

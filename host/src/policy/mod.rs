@@ -3,7 +3,7 @@
 
 mod file;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 pub use file::PolicyError;
 use file::{DecisionWord, PolicyFile, Rule};
@@ -65,6 +65,8 @@ pub struct Decision {
     rule: String,
     risk: Risk,
     approvals: u32,
+    #[serde(skip)]
+    policy: Arc<str>,
 }
 
 impl Decision {
@@ -91,13 +93,19 @@ impl Decision {
     pub fn approvals(&self) -> u32 {
         self.approvals
     }
+
+    /// The digest of the policy that made it, which another may have replaced since.
+    #[must_use]
+    pub fn policy_digest(&self) -> &str {
+        &self.policy
+    }
 }
 
 /// A policy that was read whole and found sound.
 #[derive(Clone, Debug)]
 pub struct Policy {
     file: PolicyFile,
-    digest: String,
+    digest: Arc<str>,
 }
 
 impl Default for Policy {
@@ -121,7 +129,7 @@ impl Policy {
     fn from_file(file: PolicyFile) -> Self {
         let json = serde_json::to_value(&file).unwrap_or(serde_json::Value::Null);
         let digest = hex(&Sha256::digest(crate::canonical::canonical_json(&json).as_bytes()));
-        Self { file, digest }
+        Self { file, digest: digest.into() }
     }
 
     /// Hex SHA-256 of the policy's meaning: the same for two files that differ only in layout.
@@ -147,12 +155,14 @@ impl Policy {
                 rule: format!("rule `{}`", rule.name),
                 risk,
                 approvals: rule.approvals.unwrap_or(1),
+                policy: Arc::clone(&self.digest),
             },
             None => Decision {
                 verdict: self.file.defaults.of(risk),
                 rule: format!("default for risk `{}`", risk.as_str()),
                 risk,
                 approvals: 1,
+                policy: Arc::clone(&self.digest),
             },
         };
         if risk == Risk::Critical && decision.verdict == Verdict::Allow {

@@ -14,6 +14,7 @@ use super::{
     error::{QueryError, TargetError},
     execute::{self, End},
     facts::TargetFacts,
+    health::{Condition, Log},
     maintain,
     pool::{Pick, Pool},
     session::Session,
@@ -27,6 +28,8 @@ use crate::{
 /// How long a call that is over waits to see its query end on the server. Longer than one round of cancelling takes,
 /// short enough for a caller; the cancelling goes on after it.
 const SEE_THE_END: Duration = Duration::from_secs(3);
+/// How long a look at its health may take: a server that needs longer to say what it is would keep a call waiting, too.
+const HEALTH: Duration = Duration::from_secs(5);
 
 /// What one statement may cost.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +56,7 @@ pub struct Target(Arc<Inner>);
 struct Inner {
     pool: Pool,
     facts: Mutex<Option<Arc<TargetFacts>>>,
+    condition: Log,
 }
 
 impl fmt::Debug for Target {
@@ -68,7 +72,7 @@ impl Target {
     /// If a setting can't be used, named.
     pub fn new(settings: TargetSettings) -> Result<Self, TargetError> {
         let endpoint = Endpoint::resolve(settings, &environment::process)?;
-        Ok(Self(Arc::new(Inner { pool: Pool::new(endpoint), facts: Mutex::new(None) })))
+        Ok(Self(Arc::new(Inner { pool: Pool::new(endpoint), facts: Mutex::new(None), condition: Log::default() })))
     }
 
     /// What agents, policies and the record call it.
@@ -111,12 +115,38 @@ impl Target {
         if let Some(facts) = self.known().filter(|facts| facts.is_fresh()) {
             return Ok(facts);
         }
-        let deadline = self.probe_deadline();
+        self.ask(self.probe_deadline()).await
+    }
+
+    /// Asks the server what it is, whatever is in memory, on a session of the pool and for a few seconds at most. How that
+    /// went is the target's [`Self::condition`].
+    ///
+    /// # Errors
+    /// As [`Self::facts`].
+    pub async fn check_health(&self) -> Result<(), QueryError> {
+        let asked = self.ask(Instant::now() + HEALTH).await;
+        asked.map(drop).inspect_err(|error| self.0.condition.failed(error))
+    }
+
+    /// Whether the server answered when somebody last turned to it.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        self.0.condition.now()
+    }
+
+    /// The server's version as it last said, in its own numbering.
+    #[must_use]
+    pub fn version_hint(&self) -> Option<u32> {
+        self.known().map(|facts| facts.server.version_num)
+    }
+
+    async fn ask(&self, deadline: Instant) -> Result<Arc<TargetFacts>, QueryError> {
         let facts = match self.read_facts(deadline, Pick::Any).await {
             Err(failed) if failed.stale => self.read_facts(deadline, Pick::Fresh).await,
             other => other,
         };
         let facts = Arc::new(facts.map_err(|failed| failed.error)?);
+        self.0.condition.answered();
         *self.memory() = Some(Arc::clone(&facts));
         Ok(facts)
     }
@@ -188,6 +218,7 @@ impl Target {
         match end {
             End::Doubtful(error) => Err(Failed::on(session, error).await),
             End::Clean(result) => {
+                self.0.condition.answered();
                 session.end();
                 let notices = session.notices.take().texts;
                 self.0.pool.give_back(session);
@@ -220,7 +251,16 @@ impl Target {
         if pick == Pick::Fresh {
             self.0.pool.clear();
         }
-        let session = self.0.pool.take(deadline, pick).await.map_err(Failed::definite)?;
+        let taken = self.0.pool.take(deadline, pick).await;
+        match &taken {
+            Ok(session) if session.idle_since.is_none() => self.0.condition.answered(),
+            // Whether an idle one still lives shows when it is used.
+            Ok(_) => {}
+            // A caller whose own time was up may have left the server too little of it.
+            Err(error) if Instant::now() < deadline => self.0.condition.failed(error),
+            Err(_) => {}
+        }
+        let session = taken.map_err(Failed::definite)?;
         self.same_role(&session).map_err(Failed::definite)?;
         drop(session.notices.take());
         Ok(session)

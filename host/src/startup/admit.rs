@@ -1,4 +1,4 @@
-//! Taking packs in at start: every component that the configuration names is verified, admitted and put on the record, or
+//! Taking packs in, at start and at a reload: every component that the configuration names is verified, admitted and put on the record, or
 //! stays out with its reason on the record.
 
 use std::{
@@ -7,9 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use lockgate_signing::{
+    trust::Trust,
     verify::{HighestSeen, verify_file},
     version::PackVersion as Version,
 };
@@ -76,36 +77,60 @@ fn highest_seen(store: &dyn Store) -> Result<HighestSeen, Refusal> {
         .collect()
 }
 
-/// Admits every component that a configuration names; each is on the record as in or out.
-pub(super) async fn admit_all(config: &Config, state: &State) -> Result<(Catalog, Vec<RefusedPack>), Refusal> {
-    let trust = Arc::new(super::trust(&config.trust)?);
+/// What takes components in, made once: what has been admitted runs on its engine.
+pub(super) fn admission(config: &Config) -> Result<Arc<Admission>, Refusal> {
     let sandbox = Sandbox::new()?;
     let cache = CompiledCache::open(&config.state_dir.join("cache"))
         .inspect_err(|error| tracing::warn!(%error, "no cache of compiled packs; every start compiles"))
         .ok();
-    let admission = Arc::new(Admission::new(sandbox, cache));
-    let highest_seen = Arc::new(highest_seen(&*state.store)?);
-    // As many at once as there are cores to describe, prove and compile on; taken in, and recorded, in the fixed order.
+    Ok(Arc::new(Admission::new(sandbox, cache)))
+}
+
+/// A component, and the pack that it is or why it stays out.
+pub(super) type Examined = (PathBuf, Result<TrustedPack, AdmissionError>);
+
+/// Verifies and proves every component that a configuration names, in the fixed order. Nothing is recorded or remembered.
+pub(super) async fn examine(
+    config: &Config,
+    admission: &Arc<Admission>,
+    trust: Trust,
+    store: &dyn Store,
+) -> Result<Vec<Examined>, Refusal> {
+    let trust = Arc::new(trust);
+    let highest_seen = Arc::new(highest_seen(store)?);
+    // As many at once as there are cores to describe, prove and compile on.
     let admit = |path: PathBuf| {
-        let (admission, trust, highest_seen) = (Arc::clone(&admission), Arc::clone(&trust), Arc::clone(&highest_seen));
+        let (admission, trust, highest_seen) = (Arc::clone(admission), Arc::clone(&trust), Arc::clone(&highest_seen));
         let file = path.clone();
         let task = tokio::spawn(async move {
             let verified = verify_file(&file, &trust, Timestamp::now(), &highest_seen)?;
             admission.admit(verified).await
         });
-        async move { (path, task.await) }
+        async move {
+            let admitted = task.await;
+            let admitted =
+                admitted.map_err(|e| Refusal::new(Code::InternalError, format!("{}: {e}", path.display())))?;
+            Ok((path, admitted))
+        }
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut admitted = stream::iter(components(config)?).map(admit).buffered(cores);
+    stream::iter(components(config)?).map(admit).buffered(cores).try_collect().await
+}
+
+/// Admits every component that a configuration names; each is on the record as in or out.
+pub(super) async fn admit_all(
+    config: &Config,
+    state: &State,
+    admission: &Arc<Admission>,
+) -> Result<(Catalog, Vec<RefusedPack>), Refusal> {
     let mut catalog = Catalog::default();
     let mut refused = Vec::new();
     let mut lines = Vec::new();
-    while let Some((path, admitted)) = admitted.next().await {
-        match admitted.map_err(|e| Refusal::new(Code::InternalError, format!("{}: {e}", path.display())))? {
+    for (path, examined) in examine(config, admission, super::trust(&config.trust)?, &*state.store).await? {
+        match examined {
             Ok(pack) => {
-                let replaces = is_newest(&catalog, &pack);
-                lines.push(state.record.append(admitted_entry(state, &pack)?));
-                if replaces {
+                lines.push(state.record.append(admitted_entry(&*state.store, &pack)?));
+                if is_newest(&catalog, &pack) {
                     catalog.add(pack);
                 }
             }
@@ -123,7 +148,7 @@ pub(super) async fn admit_all(config: &Config, state: &State) -> Result<(Catalog
 }
 
 /// Of two versions of a pack the higher one serves, whatever their file names are.
-fn is_newest(catalog: &Catalog, pack: &TrustedPack) -> bool {
+pub(super) fn is_newest(catalog: &Catalog, pack: &TrustedPack) -> bool {
     let declared = pack.manifest().manifest();
     catalog
         .packs()
@@ -133,14 +158,14 @@ fn is_newest(catalog: &Catalog, pack: &TrustedPack) -> bool {
 }
 
 /// The line of a pack that is in, after the store has remembered its version.
-fn admitted_entry(state: &State, pack: &TrustedPack) -> Result<Entry, Refusal> {
+pub(super) fn admitted_entry(store: &dyn Store, pack: &TrustedPack) -> Result<Entry, Refusal> {
     let predicate = pack.verified().predicate();
     let version = PackVersion {
         name: predicate.pack.clone(),
         version: predicate.version.clone(),
         digest: pack.digest().to_owned(),
     };
-    let before = state.store.remember_pack(&version, &is_higher, Timestamp::now())?;
+    let before = store.remember_pack(&version, &is_higher, Timestamp::now())?;
     let floor = match &before {
         Remembered::First => json!("first"),
         Remembered::Raised { from } => json!({ "raised_from": from.version }),
@@ -158,7 +183,7 @@ fn admitted_entry(state: &State, pack: &TrustedPack) -> Result<Entry, Refusal> {
         .field("floor", floor))
 }
 
-fn refused_entry(path: &Path, error: &AdmissionError) -> Entry {
+pub(super) fn refused_entry(path: &Path, error: &AdmissionError) -> Entry {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let message = shown(&error.message, 2000);
     Entry::new("pack.refused").field("file", name).field("code", error.code.as_str()).field("message", message)

@@ -205,6 +205,14 @@ fn only_its_requester_withdraws_a_request() {
 }
 
 #[test]
+fn what_people_have_decided_is_not_withdrawn() {
+    let (_state, store) = store();
+    let approval = approved(&store);
+    closed_as(store.withdraw(&approval.id, &approval.request.requester, at(2)), State::Approved);
+    assert_eq!(stored(&store, &approval.id).state, State::Approved);
+}
+
+#[test]
 fn what_a_dead_instance_left_is_unknown_and_what_a_live_one_runs_is_not() {
     let (_state, store) = store();
     let (lost, running) = (approved(&store), approved(&store));

@@ -13,7 +13,7 @@ use lockgate_tests::{AGENT, session::run};
 use tokio_postgres::{Client, NoTls, types::Type};
 
 use crate::{
-    wordings::{Place, filled, manifests, statements},
+    wordings::{Place, filled, statements},
     world::{World, for_each_world, worlds},
 };
 
@@ -154,9 +154,10 @@ fn every_wording_prepares_with_an_empty_search_path() {
 #[test]
 fn the_stock_packs_touch_no_data_and_the_diagnoses_only_read() {
     run(for_each_world(async |world| {
-        let names: Vec<_> = manifests(&world.gate).map(|manifest| manifest.name.as_str()).collect();
+        let rules = world.gate.rules();
+        let names = rules.catalog.packs().map(|pack| pack.manifest().manifest().name.as_str());
         assert_eq!(BTreeSet::from_iter(names), ["diagnose", "postgres"].into());
-        for pack in world.gate.catalog().packs() {
+        for pack in rules.catalog.packs() {
             let wanted = match pack.manifest().manifest().name.as_str() {
                 "diagnose" => [Class::Read].into(),
                 _ => [Class::Read, Class::Maintain, Class::Signal].into(),

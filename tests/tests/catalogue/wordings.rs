@@ -2,18 +2,19 @@
 //! that it is seen to be wrong if it is.
 
 use lockgate::{
-    gate::Gate,
+    gate::{Gate, Rules},
     pack::manifest::Manifest,
     statement::{Role, Statement, Variant},
 };
 
-/// The manifests of the packs.
-pub fn manifests(gate: &Gate) -> impl Iterator<Item = &Manifest> {
-    gate.catalog().packs().map(|pack| pack.manifest().manifest())
+/// The manifests of the packs, as they are now and stay for the tests that look at them.
+pub fn manifests(gate: &Gate) -> impl Iterator<Item = &'static Manifest> + use<> {
+    let rules: &'static Rules = Box::leak(Box::new(gate.rules()));
+    rules.catalog.packs().map(|pack| pack.manifest().manifest())
 }
 
 /// Every statement of the packs; one that both have is there twice.
-pub fn statements(gate: &Gate) -> Vec<&Statement> {
+pub fn statements(gate: &Gate) -> Vec<&'static Statement> {
     manifests(gate).flat_map(|manifest| &manifest.statements).collect()
 }
 

@@ -45,6 +45,18 @@ impl Served {
 
     /// Posts one call and returns status and structured answer. Revision 2026-07-28: no session, everything is in the call.
     pub async fn answer(&self, token: &str, tool: &str, arguments: &Json) -> (u16, Json) {
+        let mut stream = self.send(token, tool, arguments).await;
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await.expect("an answer comes");
+        let status = reply.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
+        // The message stands on one line, as the body or as the data of the last event.
+        let message = reply.lines().rev().map(|l| l.strip_prefix("data:").unwrap_or(l).trim());
+        let message: Option<Json> = message.filter(|l| l.starts_with('{')).find_map(|l| serde_json::from_str(l).ok());
+        (status, message.map(|m| m["result"]["structuredContent"].clone()).unwrap_or_default())
+    }
+
+    /// Posts one call and returns the connection that its answer will come on.
+    pub async fn send(&self, token: &str, tool: &str, arguments: &Json) -> TcpStream {
         let body = serde_json::json!({
             "jsonrpc": "2.0", "id": 1, "method": "tools/call",
             "params": { "name": tool, "arguments": arguments, "_meta": {
@@ -63,13 +75,7 @@ impl Served {
         );
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("it listens");
         stream.write_all(request.as_bytes()).await.expect("a request is sent");
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).await.expect("an answer comes");
-        let status = reply.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
-        // The message stands on one line, as the body or as the data of the last event.
-        let message = reply.lines().rev().map(|l| l.strip_prefix("data:").unwrap_or(l).trim());
-        let message: Option<Json> = message.filter(|l| l.starts_with('{')).find_map(|l| serde_json::from_str(l).ok());
-        (status, message.map(|m| m["result"]["structuredContent"].clone()).unwrap_or_default())
+        stream
     }
 
     /// Calls an action of the stock pack on a target.

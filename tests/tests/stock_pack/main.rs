@@ -3,14 +3,18 @@
 
 mod actions;
 mod arguments;
+mod health;
 mod hostile;
 mod idle;
+mod looking_back;
 mod maintenance;
 mod names;
 mod once;
 mod pins;
 mod policy;
 mod privileges;
+mod reload;
+mod scopes;
 mod timeouts;
 mod values;
 mod world;

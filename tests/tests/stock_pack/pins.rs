@@ -14,7 +14,8 @@ use crate::world::{PATIENCE, Session, app, gone, refused, run, text, truth, worl
 /// Runs a statement of an action with inputs of our own, past everything that the pack and the gate would check before.
 async fn signal(action: &str, inputs: &[Value]) -> Result<usize, QueryError> {
     let world = world().await;
-    let pack = world.gate.catalog().packs().next().expect("the stock pack").manifest();
+    let rules = world.gate.rules();
+    let pack = rules.catalog.packs().next().expect("the stock pack").manifest();
     let statement = pack.action(action).expect("the action").run_statement(action).expect("its statement");
     let target = &world.gate.targets()["primary"];
     let bound = statement.bind(&target.facts().await?.server, inputs).expect("the inputs fit");

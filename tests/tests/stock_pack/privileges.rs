@@ -44,7 +44,8 @@ fn a_role_that_sees_nothing_is_told_so() {
                     assert!(outcome.summary.contains("pg_monitor"), "{}", outcome.summary);
                 }
                 name => {
-                    let action = &world.gate.catalog().get(name).expect("what is offered is there").action;
+                    let action =
+                        &world.gate.rules().catalog.get(name).expect("what is offered is there").action.clone();
                     if !action.privileges().contains(&Privilege::Role("pg_monitor".into())) {
                         continue;
                     }

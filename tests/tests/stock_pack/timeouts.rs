@@ -159,7 +159,8 @@ fn a_result_that_is_too_large_is_none() {
         done(&gate, "postgres.is_in_recovery", "small", json!({})).await;
 
         // More rows than declared: the pack's own statement, declared for one row.
-        let pack = world.gate.catalog().packs().next().expect("the stock pack").manifest().manifest();
+        let rules = world.gate.rules();
+        let pack = rules.catalog.packs().next().expect("the stock pack").manifest().manifest();
         let mut declared = pack.statements.iter().find(|s| s.id == "activity_detail").expect("the statement").clone();
         declared.max_rows = 1;
         let proven = statement::prove(&declared).expect("it is still sound");

@@ -174,6 +174,10 @@ pub(super) fn withdraw(tx: &Connection, id: &str, by: &Requester, now: Timestamp
         // Said no differently from one that does not exist: agents can't probe for each other's.
         return Err(TransitionError::UnknownApproval { id: id.to_owned() });
     }
+    // Not what people have approved: whoever decided must find it as they left it.
+    if approval.state != State::Pending {
+        return Err(closed(&approval));
+    }
     end_unused(tx, &approval, State::Withdrawn, None, now)
 }
 

@@ -1,0 +1,141 @@
+//! The two questions: which runs there were lately, and one of them. Both see a viewer's own runs only, and of those what
+//! its credential lets it see: what is outside does not exist for it.
+
+use lockgate_signing::glob;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::{LONGEST_PAGE, RunFilter, RunPage, RunState, RunSummary, RunsError, Viewer};
+use crate::audit::Place;
+
+/// Runs that one page looks at: a filter that fits nothing ends after some ten milliseconds, with where to go on.
+const LOOKED_AT: usize = 10_000;
+
+const COLUMNS: &str = "run, state, action, target, risk, verdict, reason, evidence, expected, operation, summary, code,
+    approval, joined, agent, person, door, started, ended, ms, first_seq, last_seq";
+
+/// Where a line of a run stands.
+pub(super) struct Kept {
+    pub(super) seq: u64,
+    pub(super) place: Place,
+}
+
+pub(super) fn recent(connection: &Connection, viewer: &Viewer, filter: &RunFilter) -> Result<RunPage, RunsError> {
+    let limit = filter.limit.unwrap_or(LONGEST_PAGE).clamp(1, LONGEST_PAGE);
+    let before = match &filter.cursor {
+        Some(cursor) => cursor_seq(cursor)?,
+        None => i64::MAX,
+    };
+    let since = filter.since.map_or(i64::MIN, jiff::Timestamp::as_microsecond);
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS}, began FROM runs WHERE agent = ?1 AND person IS ?2 AND first_seq < ?3 ORDER BY first_seq DESC"
+    ))?;
+    let mut rows = statement.query(params![viewer.agent, viewer.person, before])?;
+    let mut page = RunPage::default();
+    let mut looked_at = 0;
+    let mut last = before;
+    while let Some(row) = rows.next()? {
+        // One more than fits says that there is a next page.
+        if page.runs.len() == limit || looked_at == LOOKED_AT {
+            page.next = Some(last.to_string());
+            break;
+        }
+        looked_at += 1;
+        last = row.get("first_seq")?;
+        if row.get::<_, i64>("began")? >= since && fits(row, viewer, filter)? {
+            page.runs.push(summary(row)?);
+        }
+    }
+    Ok(page)
+}
+
+pub(super) fn run(
+    connection: &Connection,
+    viewer: &Viewer,
+    run: &str,
+) -> Result<Option<(RunSummary, Vec<Kept>)>, RunsError> {
+    let found = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM runs WHERE run = ?1 AND agent = ?2 AND person IS ?3"))?
+        .query_row(params![run, viewer.agent, viewer.person], |row| {
+            if is_visible(row, viewer)? { summary(row).map(Some) } else { Ok(None) }
+        })
+        .optional()?
+        .flatten();
+    let Some(summary) = found else { return Ok(None) };
+    let lines = connection
+        .prepare_cached("SELECT seq, segment, offset, length FROM lines WHERE run = ?1 ORDER BY seq")?
+        .query_map([run], |row| {
+            let place = Place { segment: number(row, 1)?, offset: number(row, 2)?, length: number(row, 3)? };
+            Ok(Kept { seq: number(row, 0)?, place })
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(Some((summary, lines)))
+}
+
+fn cursor_seq(cursor: &str) -> Result<i64, RunsError> {
+    let digits = cursor.bytes().all(|byte| byte.is_ascii_digit());
+    cursor.parse().ok().filter(|_| digits).ok_or(RunsError::Cursor)
+}
+
+fn fits(row: &Row<'_>, viewer: &Viewer, filter: &RunFilter) -> rusqlite::Result<bool> {
+    let text = |column| row.get_ref(column).map(|value| value.as_str().unwrap_or_default());
+    if let Some(state) = filter.state
+        && text("state")? != state.as_str()
+    {
+        return Ok(false);
+    }
+    if let Some(target) = &filter.target
+        && text("target")? != target
+    {
+        return Ok(false);
+    }
+    if let Some(pattern) = &filter.action
+        && !glob::matches(pattern, text("action")?)
+    {
+        return Ok(false);
+    }
+    is_visible(row, viewer)
+}
+
+/// Whether the run is of a pack and on a target that the viewer may see.
+fn is_visible(row: &Row<'_>, viewer: &Viewer) -> rusqlite::Result<bool> {
+    let text = |column| row.get_ref(column).map(|value| value.as_str_or_null().ok().flatten());
+    let within = |patterns: &Option<Vec<String>>, name: &str| {
+        patterns.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| glob::matches(pattern, name)))
+    };
+    let action = text("action")?.unwrap_or_default();
+    let pack = action.split_once('.').map_or(action, |(pack, _)| pack);
+    // A call that named no target and was refused was on none.
+    Ok(within(&viewer.packs, pack) && text("target")?.is_none_or(|target| within(&viewer.targets, target)))
+}
+
+fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
+    let state: String = row.get("state")?;
+    Ok(RunSummary {
+        run: row.get("run")?,
+        state: state.parse().unwrap_or(RunState::Unknown),
+        action: row.get("action")?,
+        target: row.get("target")?,
+        risk: row.get("risk")?,
+        verdict: row.get("verdict")?,
+        reason: row.get("reason")?,
+        evidence: row.get("evidence")?,
+        expected: row.get("expected")?,
+        operation: row.get("operation")?,
+        summary: row.get("summary")?,
+        code: row.get("code")?,
+        approval: row.get("approval")?,
+        joined: row.get("joined")?,
+        agent: row.get("agent")?,
+        person: row.get("person")?,
+        door: row.get("door")?,
+        started: row.get("started")?,
+        ended: row.get("ended")?,
+        ms: row.get::<_, Option<i64>>("ms")?.map(i64::unsigned_abs),
+        first_seq: row.get::<_, i64>("first_seq")?.unsigned_abs(),
+        last_seq: row.get::<_, i64>("last_seq")?.unsigned_abs(),
+    })
+}
+
+fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(i64::unsigned_abs)
+}
