@@ -57,10 +57,9 @@ fn what_nothing_is_for_finds_nothing() {
 
 #[test]
 fn phrases_that_nobody_tuned_to_do_as_well_as_they_do() {
-    for (set, fitting, unfitting) in [
-        ("held out", held_out::FITTING, held_out::UNFITTING),
-        ("fresh", fresh::FITTING, fresh::UNFITTING),
-    ] {
+    for (set, fitting, unfitting) in
+        [("held out", held_out::FITTING, held_out::UNFITTING), ("fresh", fresh::FITTING, fresh::UNFITTING)]
+    {
         let (missed, top) = judge(fitting);
         let astray = astray(unfitting);
         println!("{set}: {} of {} missed, {top} at the top:\n{}", missed.len(), fitting.len(), missed.join("\n"));

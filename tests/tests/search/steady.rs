@@ -94,7 +94,9 @@ fn another_pack_pushes_no_right_answer_out() {
     for (at, (phrase, right)) in phrases::FITTING.iter().enumerate() {
         let mut more = actions.clone();
         // One of them, and all of them for every third phrase.
-        more.extend(others.iter().enumerate().filter(|(i, _)| at % 3 == 0 || *i == at % others.len()).map(|(_, a)| a.clone()));
+        more.extend(
+            others.iter().enumerate().filter(|(i, _)| at % 3 == 0 || *i == at % others.len()).map(|(_, a)| a.clone()),
+        );
         let found = find(phrase, &more, FIRST);
         assert!(found.iter().any(|found| right.contains(&bare(found))), "{phrase}: {found:?}");
     }
