@@ -6,12 +6,13 @@ use std::{
     time::Duration,
 };
 
+use lockgate_signing::glob::Pattern;
 use serde::Deserialize;
 
 use crate::{
     approval::PeopleAt,
     error::{Code, Refusal},
-    mcp::{face::Face, tool::Separator},
+    mcp::{McpSettings, face::Face, oauth::OAuthConfig, tool::Separator},
     postgres::TargetSettings,
     toml_error::toml_error,
 };
@@ -133,6 +134,8 @@ impl Default for ApprovalConfig {
 pub struct McpConfig {
     /// Seconds that a held call waits before it answers *pending*; below the 60 seconds after which clients give up.
     pub hold_seconds: u64,
+    /// Hours for which the answer to a call with an `operation_id` can be asked for again.
+    pub keep_operations_hours: u64,
     /// What stands between pack and action in a tool's name, for clients that refuse dots.
     pub tool_name_separator: Separator,
     /// One tool for each action (`actions`), five for all (`catalogue`), or by their number (`auto`).
@@ -141,6 +144,8 @@ pub struct McpConfig {
     pub stdio: Option<StdioAgent>,
     /// Streamable HTTP.
     pub http: HttpConfig,
+    /// What one agent may ask for, through both doors.
+    pub limits: AgentLimits,
     /// Who may call over HTTP.
     #[serde(rename = "agent")]
     pub agents: Vec<HttpAgent>,
@@ -150,10 +155,12 @@ impl Default for McpConfig {
     fn default() -> Self {
         Self {
             hold_seconds: 50,
+            keep_operations_hours: 24,
             tool_name_separator: Separator::default(),
             face: Face::default(),
             stdio: None,
             http: HttpConfig::default(),
+            limits: AgentLimits::default(),
             agents: Vec::new(),
         }
     }
@@ -170,6 +177,10 @@ pub struct StdioAgent {
     /// For policy.
     #[serde(default)]
     pub roles: Vec<String>,
+    /// Patterns of packs that exist for it; all without.
+    pub packs: Option<Vec<String>>,
+    /// Patterns of targets that exist for it; all without.
+    pub targets: Option<Vec<String>>,
 }
 
 /// `[mcp.http]`
@@ -184,6 +195,8 @@ pub struct HttpConfig {
     pub allowed_origins: Vec<String>,
     /// KiB of a request's body.
     pub max_body_kib: u64,
+    /// An issuer whose tokens are taken.
+    pub oauth: Option<OAuthConfig>,
 }
 
 impl Default for HttpConfig {
@@ -193,7 +206,27 @@ impl Default for HttpConfig {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             max_body_kib: 256,
+            oauth: None,
         }
+    }
+}
+
+/// `[mcp.limits]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentLimits {
+    /// Calls in a minute, evenly spread.
+    pub calls_per_minute: u32,
+    /// Calls in a row after a pause.
+    pub burst: u32,
+    /// Calls at once, waiting ones too.
+    pub calls_at_once: usize,
+}
+
+impl Default for AgentLimits {
+    fn default() -> Self {
+        let McpSettings { calls_per_minute, burst, calls_per_agent: calls_at_once, .. } = McpSettings::default();
+        Self { calls_per_minute, burst, calls_at_once }
     }
 }
 
@@ -208,6 +241,10 @@ pub struct HttpAgent {
     /// For policy.
     #[serde(default)]
     pub roles: Vec<String>,
+    /// Patterns of packs that exist for it; all without.
+    pub packs: Option<Vec<String>>,
+    /// Patterns of targets that exist for it; all without.
+    pub targets: Option<Vec<String>>,
     /// Hex SHA-256 of its token, from `lockgate token new`.
     pub token_sha256: String,
 }
@@ -264,6 +301,9 @@ impl Config {
         {
             *path = base.join(&*path);
         }
+        if let Some(oauth) = &mut config.mcp.http.oauth {
+            oauth.relative_to(base);
+        }
         config.targets = config.targets.into_iter().map(|target| target.relative_to(base)).collect();
         Ok(config)
     }
@@ -281,12 +321,31 @@ impl Config {
         within("[approvals] decide_seconds", self.approvals.decide_seconds, 1, 7 * 86_400)?;
         within("[approvals] execute_seconds", self.approvals.execute_seconds, 1, 86_400)?;
         within("[mcp] hold_seconds", self.mcp.hold_seconds, 0, 3600)?;
+        within("[mcp] keep_operations_hours", self.mcp.keep_operations_hours, 1, 720)?;
         within("[mcp.http] max_body_kib", self.mcp.http.max_body_kib, 1, 16_384)?;
+        within("[mcp.limits] calls_per_minute", self.mcp.limits.calls_per_minute.into(), 1, 1_000_000)?;
+        within("[mcp.limits] burst", self.mcp.limits.burst.into(), 1, 1_000_000)?;
+        within("[mcp.limits] calls_at_once", self.mcp.limits.calls_at_once as u64, 1, 10_000)?;
         within("[record] segment_mib", self.record.segment_mib, 1, 4096)?;
         within("[record] checkpoint_lines", self.record.checkpoint_lines, 1, 1_000_000)?;
         within("[record] checkpoint_seconds", self.record.checkpoint_seconds, 1, 86_400)?;
         within("[limits] call_seconds", self.limits.call_seconds, 1, 86_400)?;
         within("[limits] output_kib", self.limits.output_kib as u64, 1, 65_536)?;
+        let stdio = self.mcp.stdio.iter().map(|a| ("[mcp.stdio]", &a.packs, &a.targets));
+        let agents = self.mcp.agents.iter().map(|a| ("[[mcp.agent]]", &a.packs, &a.targets));
+        for (section, packs, targets) in stdio.chain(agents) {
+            for (key, patterns) in [("packs", packs), ("targets", targets)] {
+                scope(patterns.as_deref()).or_else(|e| refuse(format!("{section} {key}: {e}")))?;
+            }
+        }
+        if let Some(oauth) = &self.mcp.http.oauth {
+            let checked = oauth.checked().or_else(|e| refuse(format!("[mcp.http.oauth] {e}")))?;
+            // An agent of the configuration must not pass for one of the issuer's.
+            let named = self.mcp.agents.iter().map(|a| &a.name).chain(self.mcp.stdio.iter().map(|a| &a.agent));
+            if let Some(name) = named.into_iter().find(|name| name.ends_with(&format!("@{}", checked.label))) {
+                return refuse(format!("agent `{name}`: names that end so are the OAuth issuer's; choose another"));
+            }
+        }
         for agent in &self.mcp.agents {
             if agent.token_sha256.len() != 64 || !agent.token_sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
                 return refuse(format!(
@@ -311,6 +370,17 @@ impl Config {
     }
 }
 
+/// Checks the patterns of a scope. None at all would open nothing, which nobody means to write down.
+pub(crate) fn scope(patterns: Option<&[String]>) -> Result<(), String> {
+    match patterns {
+        Some([]) => Err("names nothing; leave it out for all, or remove the agent".to_owned()),
+        patterns => patterns.into_iter().flatten().try_for_each(|text| match text.parse::<Pattern>() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }),
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -331,6 +401,17 @@ mod tests {
         let error = Config::parse(&text, "lockgate.toml", Path::new("")).unwrap_err().to_string();
         assert!(error.starts_with("lockgate.toml:6:1: unknown field `hold_second`"), "{error}");
         assert!(error.ends_with("did you mean `hold_seconds`"), "{error}");
+    }
+
+    #[test]
+    fn a_scope_that_opens_nothing_or_is_no_pattern_is_refused() {
+        let parse = |line: &str| {
+            let text = format!("{LEAST}[mcp.stdio]\nagent = \"a\"\nperson = \"p\"\n{line}\n");
+            Config::parse(&text, "lockgate.toml", Path::new("")).map_err(|e| e.to_string())
+        };
+        assert!(parse("packs = [\"diag*\"]\ntargets = [\"shop-1\"]").is_ok());
+        assert!(parse("packs = []").unwrap_err().contains("[mcp.stdio] packs: names nothing"));
+        assert!(parse("targets = [\"shop 1\"]").unwrap_err().contains("`shop 1` is not a pattern"));
     }
 
     #[test]

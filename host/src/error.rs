@@ -56,6 +56,8 @@ codes! {
     ApprovalExpired => "approval_expired", "call again if the action is still needed";
     /// The request was withdrawn by its requester.
     ApprovalWithdrawn => "approval_withdrawn", "call again if the action is still needed";
+    /// The operation id was used before for another call.
+    OperationConflict => "operation_conflict", "use a new `operation_id` for a new call; to ask for the old answer, repeat the old call exactly";
     /// No approval of this id is known, or it is somebody else's.
     UnknownApproval => "unknown_approval", "use the approval id from the pending result";
     /// No run of this id is on the record for whoever asks.
@@ -197,19 +199,29 @@ pub struct Refusal {
     /// For `invalid_arguments`: every problem at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
+    /// True if this answers a call that was made before under the same operation id: nothing ran for this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
 }
 
 impl Refusal {
     /// A refusal with the code's general remedy.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), remedy: code.remedy().to_owned(), problems: Vec::new() }
+        Self { code, message: message.into(), remedy: code.remedy().to_owned(), problems: Vec::new(), replayed: false }
     }
 
     /// The same with a remedy that fits this very case.
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = remedy.into();
+        self
+    }
+
+    /// The same as the answer to an earlier call under the same operation id.
+    #[must_use]
+    pub fn as_replay(mut self) -> Self {
+        self.replayed = true;
         self
     }
 

@@ -12,13 +12,16 @@ mod health;
 mod held;
 pub mod journal;
 mod offers;
+mod operations;
 mod pins;
 mod querier;
 mod remedies;
 mod resolve;
 mod rules;
 mod runs;
+mod scope;
 mod standing;
+pub mod words;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -37,6 +40,7 @@ use self::{
     execute::{Authority, Job},
     held::Course,
     journal::Journal,
+    operations::{Once, Operations},
     resolve::Asked,
 };
 use crate::{
@@ -90,6 +94,8 @@ pub struct Times {
     pub decide: Duration,
     /// From the decision to the execution.
     pub execute: Duration,
+    /// From the end of a named call for as long as its answer can be asked for again.
+    pub keep: Duration,
 }
 
 /// The gate.
@@ -110,6 +116,10 @@ pub struct Gate {
     held: Mutex<HashMap<String, Course>>,
     /// One task at a time closes what is due, so that this process records each end once.
     closing: tokio::sync::Mutex<()>,
+    /// Named calls that this process is carrying out.
+    operations: Operations,
+    /// Cancelled when the host ends.
+    stopping: CancellationToken,
     /// Counts what doors should look at again.
     changes: watch::Sender<u64>,
     /// When somebody was last at a door.
@@ -117,6 +127,7 @@ pub struct Gate {
 }
 
 /// How far the pipeline got by itself.
+#[derive(Clone)]
 enum Step {
     /// To the end.
     Done(Box<call::Outcome>),
@@ -143,13 +154,19 @@ impl Gate {
             people_at: parts.people_at,
             held: Mutex::new(HashMap::new()),
             closing: tokio::sync::Mutex::new(()),
+            operations: Operations::default(),
+            stopping: CancellationToken::new(),
             changes: watch::Sender::new(0),
             touched: Mutex::new(Instant::now()),
         })
     }
 
-    /// Carries a call through the gate. A call that is dropped is cancelled, on the server too, and recorded as such.
+    /// Carries a call through the gate. A call that is dropped is cancelled, on the server too, and recorded as such; one
+    /// with an operation id is carried out once and followed, as [`operations`] has it.
     pub async fn call(self: &Arc<Self>, principal: &Principal, call: Call, hold: Hold) -> Result<Answer, Refused> {
+        if let Some(id) = call.operation.clone() {
+            return self.once(principal, call, &id, hold).await;
+        }
         let run = match store::random_id("run_") {
             Ok(run) => run,
             Err(error) => return Err(Refused { run: String::new(), refusal: error.into() }),
@@ -166,8 +183,10 @@ impl Gate {
             }
         });
         match task.await {
-            Ok(Ok(Step::Done(outcome))) => Ok(Answer::Done(outcome)),
-            Ok(Ok(Step::Held(approval))) => self.follow(&run, principal, &approval, hold).await,
+            Ok(Ok(Step::Done(outcome))) => Ok(self.for_eyes_of(principal, Answer::Done(outcome))),
+            Ok(Ok(Step::Held(approval))) => {
+                self.follow(&run, principal, &approval, hold).await.map(|answer| self.for_eyes_of(principal, answer))
+            }
             Ok(Err(refused)) => Err(refused),
             Err(_) => Err(Refused { run, refusal: Refusal::new(Code::InternalError, "the call ended abnormally") }),
         }
@@ -180,7 +199,7 @@ impl Gate {
         approval: &str,
         hold: Hold,
     ) -> Result<Answer, Refused> {
-        self.follow("", principal, approval, hold).await
+        self.follow("", principal, approval, hold).await.map(|answer| self.for_eyes_of(principal, answer))
     }
 
     /// Refuses a call that its door could not make out, with what is wrong in its arguments beside what the door saw.
@@ -189,10 +208,15 @@ impl Gate {
             Ok(run) => run,
             Err(error) => return Refused { run: String::new(), refusal: error.into() },
         };
-        if let Some(entry) = self.rules().catalog.get(&call.action) {
-            problems.extend(entry.problems(&call.arguments));
-        }
-        self.journal.refused(&run, principal, call, invalid(&call.action, problems)).await
+        // What does not exist for this principal has no arguments either that could be wrong.
+        let refusal = match self.seen(principal, &call.action) {
+            Ok(entry) => {
+                problems.extend(entry.problems(&call.arguments));
+                invalid(&call.action, problems)
+            }
+            Err(unknown) => unknown,
+        };
+        self.journal.refused(&run, principal, call, refusal).await
     }
 
     async fn pipeline(
@@ -203,19 +227,38 @@ impl Gate {
         cancel: &CancellationToken,
     ) -> Result<Step, Stop> {
         self.touch();
+        let prepared = self.prepare(principal, call).await?;
+        self.carry_out(run, principal, call, &prepared, None, cancel).await
+    }
+
+    /// What a call comes to before anything is done: action, target, arguments, and what policy says.
+    async fn prepare(&self, principal: &Principal, call: &Call) -> Result<Prepared, Refusal> {
         self.journal.check()?;
         let asked = self.resolve(principal, call)?;
         let arguments = asked.entry.validate(&call.arguments).await?;
         let decision = self.decide(principal, &asked);
         refuse_denied(&decision)?;
-        let intent = self.intend(run, principal, call, &asked, &arguments, &decision).await?;
-        let job = self.job(&asked, &arguments);
-        if let Some(authority) = Authority::allowed(&decision) {
+        Ok(Prepared { asked, arguments, decision })
+    }
+
+    async fn carry_out(
+        self: &Arc<Self>,
+        run: &str,
+        principal: &Principal,
+        call: &Call,
+        prepared: &Prepared,
+        once: Option<&Arc<Once>>,
+        cancel: &CancellationToken,
+    ) -> Result<Step, Stop> {
+        let Prepared { asked, decision, .. } = prepared;
+        let intent = self.intend(run, principal, call, prepared, once).await?;
+        let job = self.job(asked, &prepared.arguments, once);
+        if let Some(authority) = Authority::allowed(decision) {
             let outcome = self.execute(intent, authority, job, cancel).await.map_err(Stop::Recorded)?;
             return Ok(Step::Done(Box::new(outcome)));
         }
         let evidence = self.preview(&intent, &job, cancel).await.map_err(Stop::Recorded)?;
-        let approval = self.hold(&intent, principal, call, &job, &decision, evidence).await.map_err(Stop::Recorded)?;
+        let approval = self.hold(&intent, principal, call, &job, decision, evidence).await.map_err(Stop::Recorded)?;
         Ok(Step::Held(approval))
     }
 
@@ -228,25 +271,27 @@ impl Gate {
         run: &str,
         principal: &Principal,
         call: &Call,
-        asked: &Asked,
-        arguments: &ValidatedArgs,
-        decision: &Decision,
+        prepared: &Prepared,
+        once: Option<&Arc<Once>>,
     ) -> Result<journal::RecordedIntent, Refusal> {
+        let Prepared { asked, arguments, decision } = prepared;
         self.journal
             .intent(&journal::Intent {
                 run,
                 principal,
-                reason: &call.reason,
+                call,
                 action: &asked.entry,
                 arguments: arguments.json(),
                 target: asked.target.name(),
                 decision,
+                instead_of: once.and_then(|once| once.instead_of()),
             })
             .await
     }
 
-    fn job(&self, asked: &Asked, arguments: &ValidatedArgs) -> Job {
-        Job { entry: asked.entry.clone(), target: asked.target.clone(), arguments: arguments.clone(), pins: Vec::new() }
+    fn job(&self, asked: &Asked, arguments: &ValidatedArgs, once: Option<&Arc<Once>>) -> Job {
+        let (entry, target, arguments) = (asked.entry.clone(), asked.target.clone(), arguments.clone());
+        Job { entry, target, arguments, pins: Vec::new(), once: once.cloned() }
     }
 
     /// The servers.
@@ -276,6 +321,13 @@ impl Gate {
             .await
             .map_err(|e| Refusal::new(Code::StoreUnavailable, e.to_string()))
     }
+}
+
+/// A call that may go ahead, or wait for a person.
+struct Prepared {
+    asked: Asked,
+    arguments: ValidatedArgs,
+    decision: Decision,
 }
 
 /// A refusal, and whether its run already has an end on the record.

@@ -121,12 +121,14 @@ pub async fn open_gate(config: &Config, state: State) -> Result<Opened, Refusal>
             call: config.call_time(),
             decide: Duration::from_secs(config.approvals.decide_seconds),
             execute: Duration::from_secs(config.approvals.execute_seconds),
+            keep: Duration::from_secs(config.mcp.keep_operations_hours * 3600),
         },
         output_bytes: config.limits.output_kib << 10,
         people_at: config.approvals.url.clone(),
     });
     // What a killed process was doing is called unknown now, not when somebody asks.
     gate.close_due().await?;
+    gate.close_lost_operations().await?;
     let reloader = Reloader::new(config.clone(), Arc::clone(&gate), state.record, state.store, admission, stamps);
     Ok(Opened { gate, refused, reloader })
 }

@@ -253,6 +253,7 @@ pub fn principal() -> Principal {
         roles: Vec::new(),
         door: Door::Stdio,
         scope: Scope::default(),
+        credential: None,
     }
 }
 

@@ -12,14 +12,14 @@ use crate::{
 };
 
 /// What the preimage starts with. A change to what follows is a new version.
-const DOMAIN: &str = "lockgate approval request v1";
+const DOMAIN: &str = "lockgate approval request v2";
 
 /// Hexadecimal digits of the short form.
 const SHORT_DIGITS: usize = 12;
 
 /// The digest of a request and its nonce: pack digest, action, risk, canonical arguments, target's name and identity, agent,
-/// person, operating system's user, roles, reason, rule, policy digest, pins, evidence, how many must approve and with which
-/// roles, nonce. So it is over everything that a person is shown and everything that is then executed.
+/// person, operating system's user, roles, reason, the agent's evidence and expectation, its name for the operation, rule,
+/// policy digest, pins, evidence, how many must approve and with which roles, nonce. So it is over everything that a person is shown and everything that is then executed.
 ///
 /// Left out are the run and the door (how it came, not what it is) and the time limits, which the store's own guarded
 /// updates enforce.
@@ -59,6 +59,9 @@ fn preimage(request: &Request, nonce: &[u8; 32]) -> Vec<u8> {
     // A sorted set: the order in which a configuration lists roles says nothing.
     out.list(&request.requester.roles, |out, role| out.text(role));
     out.text(&request.reason);
+    out.option(request.agent_evidence.as_deref());
+    out.option(request.agent_expected.as_deref());
+    out.option(request.operation.as_deref());
     out.text(&request.rule);
     out.text(&request.policy_digest);
     out.list(&request.pins, Preimage::pin);
@@ -187,6 +190,9 @@ mod tests {
             request.requester.os_user = self.option();
             request.requester.roles = (0..self.number()).map(|_| self.text()).collect();
             request.reason = self.text();
+            request.agent_evidence = self.option();
+            request.agent_expected = self.option();
+            request.operation = self.option();
             request.rule = self.text();
             request.policy_digest = self.text();
             request.pins = (0..self.number()).map(|_| self.pin()).collect();
@@ -214,6 +220,7 @@ mod tests {
             texts in prop::array::uniform9("[ab]{0,3}"),
             person in prop::option::of("[ab]{0,2}"),
             os_user in prop::option::of("[ab]{0,2}"),
+            said in prop::array::uniform3(prop::option::of("[ab]{0,2}")),
             roles in prop::collection::btree_set("[ab]{0,2}", 0..3),
             approvers in prop::collection::btree_set("[ab]{0,2}", 0..3),
             needed in 1_u32..3,
@@ -226,6 +233,7 @@ mod tests {
             let [pack_digest, action, target, target_identity, agent, policy_digest, risk, reason, rule] = texts;
             request.risk = risk;
             request.reason = reason;
+            [request.agent_evidence, request.agent_expected, request.operation] = said;
             request.rule = rule;
             request.evidence = evidence.to_json();
             request.needed = needed;
@@ -269,7 +277,7 @@ mod tests {
     fn every_bound_field_changes_the_digest() {
         let request = testing::request();
         let nonce = [7; 32];
-        let changes: [fn(&mut Request); 21] = [
+        let changes: [fn(&mut Request); 27] = [
             |r| r.pack_digest.push('0'),
             |r| r.action.push('x'),
             |r| _ = r.arguments.insert("pid".into(), 4243.into()),
@@ -284,6 +292,12 @@ mod tests {
             |r| r.policy_digest.push('0'),
             |r| r.risk.push('x'),
             |r| r.reason.push('x'),
+            |r| r.agent_evidence = None,
+            |r| r.agent_evidence = Some(String::new()),
+            |r| r.agent_expected = None,
+            |r| r.agent_expected = r.agent_evidence.clone(),
+            |r| r.operation = Some("op-12345".into()),
+            |r| (r.agent_evidence, r.agent_expected) = (r.agent_expected.take(), r.agent_evidence.take()),
             |r| r.rule.push('x'),
             |r| r.evidence["summary"] = "nothing to see".into(),
             |r| r.needed += 1,
@@ -311,7 +325,7 @@ mod tests {
         // approvals would no longer verify.
         assert_eq!(
             request_digest(&testing::request(), &[7; 32]).to_string(),
-            "f7bf8c3c8f58ab6a8c274a1521e43bafd09e30d6acc97bacbaad40d7467bb650"
+            "273e1e9c3487212f6371f8745010078de28b756706d77eb2103b58dedfa99f22"
         );
     }
 

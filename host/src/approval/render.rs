@@ -285,6 +285,17 @@ fn asker(page: &mut Page, approval: &Approval) {
     page.fact("for", &behind);
     page.out.push_str("  reason, in the agent's own words:\n");
     page.quote(&approval.request.reason);
+    let said = [
+        ("what it saw, in the agent's own words:", &approval.request.agent_evidence),
+        ("what it expects of it, in the agent's own words:", &approval.request.agent_expected),
+        ("the agent's name for this operation:", &approval.request.operation),
+    ];
+    for (label, text) in said {
+        if let Some(text) = text {
+            page.out.push_str(&format!("  {label}\n"));
+            page.quote(text);
+        }
+    }
 }
 
 fn rules(page: &mut Page, approval: &Approval) {

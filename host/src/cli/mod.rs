@@ -50,7 +50,7 @@ enum Command {
     Audit(audit::AuditCommand),
     /// Check configuration, state, packs and targets, and say what is missing
     Doctor(doctor::DoctorArgs),
-    /// Make tokens for agents
+    /// Make, list and revoke tokens for agents
     #[command(subcommand)]
     Token(token::TokenCommand),
     /// One part of the demonstration, in a process of its own
@@ -104,7 +104,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Refusal> {
         Command::Approvals(command) => approvals::run(command, &config()?).await,
         Command::Audit(command) => audit::run(command, config),
         Command::Doctor(args) => doctor::run(&args, &cli.config).await,
-        Command::Token(command) => token::run(&command),
+        Command::Token(command) => token::run(command, config).await,
         Command::DemoPart(args) => demo::part(args).await,
     }
 }

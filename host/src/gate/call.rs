@@ -20,6 +20,8 @@ pub use crate::{
 pub const SHORTEST_REASON: usize = 8;
 /// Longest reason, in characters. It is read by a person who is about to decide.
 pub const LONGEST_REASON: usize = 500;
+/// Longest evidence or expectation, in characters. It stands beside the reason on the approver's page.
+pub const LONGEST_WORDS: usize = 1000;
 /// Through which door a call came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -57,9 +59,28 @@ pub struct Principal {
     /// What it may see at all, whatever policy says.
     #[serde(default)]
     pub scope: Scope,
+    /// Which of its credentials it came with, for the record: a token's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
 }
 
-/// The packs and targets that a credential opens, as globs (`*` and `?`). What is outside does not exist for its bearer.
+impl Principal {
+    /// Who is counted as one: an agent acting for a person, whichever credential it came with.
+    #[must_use]
+    pub fn caller(&self) -> String {
+        // A control character is in no name that a door takes, so two callers never make one text.
+        format!("{}\0{}", self.agent, self.person.as_deref().unwrap_or_default())
+    }
+
+    /// Whether what one may see and do is what the other may, whichever of its credentials each came with.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let bare = |one: &Self| Self { credential: None, ..one.clone() };
+        bare(self) == bare(other)
+    }
+}
+
+/// The packs and targets that a credential opens, as patterns in which `*` is any run of characters. What is outside does not exist for its bearer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
     /// Names of packs; every pack without any.
@@ -177,6 +198,11 @@ pub enum Progress {
     },
     /// People have let it through, and it is being run.
     Approved,
+    /// About every second: a call of the same operation is being carried out, and its answer will be this one's.
+    Underway {
+        /// Its run.
+        run: String,
+    },
 }
 
 /// The action that a diagnosis would take next.
@@ -217,6 +243,12 @@ pub struct Outcome {
     /// True if the act happened but its end could not be put on the record.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub record_degraded: bool,
+    /// True if this answers a call that was made before under the same operation id: nothing ran for this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
+    /// True if the result was too large to be kept for a replay: tables, findings and notices are left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub result_not_kept: bool,
 }
 
 /// Who let a held call through.
@@ -255,6 +287,9 @@ pub struct Pending {
     /// Whether the call asked for what was being asked for already: people have been told of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub joined: bool,
+    /// True if this answers a call that was made before under the same operation id: no request was made for this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
 }
 
 /// Where a held call stands at a moment, for somebody who does not wait.

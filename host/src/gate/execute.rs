@@ -13,6 +13,7 @@ use super::{
     Gate,
     call::{Approved, Outcome, Suggestion, Table},
     journal::RecordedIntent,
+    operations::Once,
     pins,
     querier::{Account, Declared, Phase},
 };
@@ -52,6 +53,8 @@ pub(super) struct Job {
     pub(super) target: Target,
     pub(super) arguments: ValidatedArgs,
     pub(super) pins: Vec<Pin>,
+    /// Set where the caller named the call.
+    pub(super) once: Option<Arc<Once>>,
 }
 
 /// Longest wall time of a call whose statements have no timeout of their own (REINDEX CONCURRENTLY of a large index).
@@ -107,7 +110,7 @@ impl Gate {
         let work = guest.run(Limits::for_call(wall), querier, action, job.arguments.values(), &pins);
         let answer = tokio::select! {
             answer = work => Some(answer),
-            () = cancel.cancelled() => None,
+            () = self.called_off(job.once.as_ref(), cancel) => None,
         };
         let mut account = account.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = self.concluded(answer, &mut account)?;
@@ -160,7 +163,7 @@ impl Gate {
         let work = guest.preview(Limits::for_call(wall), querier, action, job.arguments.values());
         let answer = tokio::select! {
             answer = work => Some(answer),
-            () = cancel.cancelled() => None,
+            () = self.called_off(job.once.as_ref(), cancel) => None,
         };
         let mut evidence = self.concluded(answer, &mut account.lock().unwrap_or_else(PoisonError::into_inner))?;
         pins::check(&evidence.pins)?;
@@ -192,6 +195,7 @@ impl Gate {
         Declared {
             phase,
             action: Arc::clone(&job.entry.action),
+            once: job.once.clone(),
             target: job.target.clone(),
             redactor: self.redactor.clone(),
             limits: postgres::Limits { max_bytes: self.output_bytes, deadline: Instant::now() + wall },
@@ -245,6 +249,8 @@ impl Gate {
             suggestion,
             approval,
             record_degraded: false,
+            replayed: false,
+            result_not_kept: false,
         })
     }
 

@@ -70,6 +70,9 @@ impl Gate {
             target_identity: identity,
             arguments: job.arguments.json().clone(),
             reason: self.redactor.text(call.reason.trim()).into_owned(),
+            agent_evidence: self.said(call.evidence.as_deref()),
+            agent_expected: self.said(call.expected.as_deref()),
+            operation: self.said(call.operation.as_deref()),
             rule: decision.rule().to_owned(),
             policy_digest: decision.policy_digest().to_owned(),
             pins: evidence.pins.into_iter().map(|(name, value)| Pin { name, value }).collect(),
@@ -84,6 +87,11 @@ impl Gate {
             let _ = self.journal.ended(intent.run(), &[], 0, Err(refusal)).await;
         }
         result
+    }
+
+    /// The agent's own words, as they may be shown.
+    fn said(&self, text: Option<&str>) -> Option<String> {
+        text.map(|text| self.redactor.text(text.trim()).into_owned())
     }
 
     async fn request(self: &Arc<Self>, request: Request) -> Result<String, Refusal> {
@@ -150,7 +158,8 @@ impl Gate {
     pub(super) async fn own(&self, principal: &Principal, id: &str) -> Result<Approval, Refusal> {
         let wanted = id.to_owned();
         let found = self.with_store(move |store| store.get(&wanted)).await??;
-        found.filter(|a| a.request.requester.is_same(&requester(principal))).ok_or_else(|| unknown_approval(id))
+        let is_own = |a: &Approval| a.request.requester.is_same(&requester(principal)) && Self::opens(principal, a);
+        found.filter(is_own).ok_or_else(|| unknown_approval(id))
     }
 
     /// The one task of this process that waits for an approval; starts it if there is none yet.
@@ -295,7 +304,8 @@ impl Gate {
             ));
         }
         let arguments = entry.validate(&request.arguments).await?;
-        Ok(Job { entry, target, arguments, pins: request.pins.clone() })
+        // Its approval is what is used once.
+        Ok(Job { entry, target, arguments, pins: request.pins.clone(), once: None })
     }
 
     /// Which server a target is, by what the server says now.

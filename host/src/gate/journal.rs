@@ -15,7 +15,7 @@ use crate::{
     policy::Decision,
     redact::Redactor,
     statement::Mode,
-    store::{self, Approval, code_of},
+    store::{self, Approval, Operation, code_of},
     value::Value,
 };
 
@@ -37,8 +37,8 @@ pub struct Intent<'a> {
     pub run: &'a str,
     /// Who calls.
     pub principal: &'a Principal,
-    /// Why, in the caller's words.
-    pub reason: &'a str,
+    /// As it was made: what the caller says of it.
+    pub call: &'a Call,
     /// What.
     pub action: &'a Action,
     /// With what, defaults filled in.
@@ -47,6 +47,8 @@ pub struct Intent<'a> {
     pub target: &'a str,
     /// What policy said.
     pub decision: &'a Decision,
+    /// The run of a process that died, in whose place this one is.
+    pub instead_of: Option<&'a str>,
 }
 
 /// An intent that is on the record, durably. Without one nothing is executed. Only the journal makes it.
@@ -105,11 +107,15 @@ impl Journal {
             .field("risk", intent.decision.risk().as_str())
             .field("arguments", self.redacted(intent.arguments))
             .field("arguments_hmac", self.keyed(intent.arguments))
-            .field("reason", self.redactor.text(intent.reason).into_owned())
+            .field("reason", self.redactor.text(&intent.call.reason).into_owned())
             .field("verdict", intent.decision.verdict().as_str())
             .field("rule", intent.decision.rule())
             .field("policy_digest", intent.decision.policy_digest());
-        self.durable(entry).await?;
+        let entry = match intent.instead_of {
+            Some(run) => entry.field("instead_of", run),
+            None => entry,
+        };
+        self.durable(self.said(entry, intent.call)).await?;
         Ok(RecordedIntent { run: intent.run.to_owned() })
     }
 
@@ -126,7 +132,7 @@ impl Journal {
             .field("reason", self.redactor.text(&call.reason).chars().take(1000).collect::<String>())
             .field("code", refusal.code.as_str())
             .field("message", self.redactor.text(&refusal.message).chars().take(MESSAGE).collect::<String>());
-        match self.durable(entry).await {
+        match self.durable(self.said(entry, call)).await {
             Ok(()) => Refused { run: run.to_owned(), refusal },
             Err(unrecorded) => Refused { run: String::new(), refusal: unrecorded },
         }
@@ -135,7 +141,12 @@ impl Journal {
     /// A held call, with what a person will be shown.
     pub async fn requested(&self, approval: &Approval) -> Result<(), Refusal> {
         let request = &approval.request;
-        self.durable(
+        let said = [
+            ("agent_evidence", &request.agent_evidence),
+            ("agent_expected", &request.agent_expected),
+            ("operation", &request.operation),
+        ];
+        let entry = said.into_iter().filter_map(|(name, text)| Some((name, text.as_deref()?))).fold(
             Entry::new("approval.requested")
                 .field("run", request.run.as_str())
                 .field("approval", approval.id.as_str())
@@ -147,8 +158,9 @@ impl Journal {
                 .field("evidence", request.evidence.get("summary").cloned().unwrap_or(Json::Null))
                 .field("needed", request.needed)
                 .field("decide_by", approval.decide_by.to_string()),
-        )
-        .await
+            |entry, (name, text)| entry.field(name, text),
+        );
+        self.durable(entry).await
     }
 
     /// A call that asks for what is being asked for already: one decision will do for both.
@@ -191,6 +203,35 @@ impl Journal {
         Ok(RecordedIntent { run })
     }
 
+    /// A named call that was made again: whoever made it is given the answer of this run, which has ended or is held.
+    pub async fn replayed(
+        &self,
+        run: &str,
+        principal: &Principal,
+        operation: &str,
+        state: &str,
+    ) -> Result<(), Refusal> {
+        let entry = self.caller("operation.replayed", run, principal);
+        let operation = self.redactor.text(operation).into_owned();
+        self.durable(entry.field("operation", operation).field("state", state)).await
+    }
+
+    /// A named call that had begun to act when the process that carried it out died.
+    pub async fn operation_lost(&self, lost: &Operation) -> Result<(), Refusal> {
+        self.durable(
+            Entry::new("operation.closed")
+                .field("run", lost.run.as_str())
+                .field("agent", lost.key.agent.as_str())
+                .field("person", lost.key.person.clone())
+                .field("operation", self.redactor.text(&lost.key.id).into_owned())
+                .field("action", lost.action.as_str())
+                .field("target", lost.target.as_str())
+                .field("state", "unknown")
+                .field("code", Code::OutcomeUnknown.as_str()),
+        )
+        .await
+    }
+
     /// How a run ended.
     pub async fn ended(
         &self,
@@ -227,12 +268,26 @@ impl Journal {
     }
 
     fn caller(&self, event: &str, run: &str, principal: &Principal) -> Entry {
-        Entry::new(event)
+        let entry = Entry::new(event)
             .field("run", run)
             .field("agent", principal.agent.as_str())
             .field("person", principal.person.clone())
             .field("roles", principal.roles.clone())
-            .field("door", principal.door.as_str())
+            .field("door", principal.door.as_str());
+        // A later look at what a lost token was used for starts here.
+        match &principal.credential {
+            Some(credential) => entry.field("credential", credential.as_str()),
+            None => entry,
+        }
+    }
+
+    /// What a caller may say of its call and need not; a call that was refused may say anything at any length.
+    fn said(&self, entry: Entry, call: &Call) -> Entry {
+        let said = [("evidence", &call.evidence), ("expected", &call.expected), ("operation", &call.operation)];
+        said.into_iter().fold(entry, |entry, (name, text)| match text {
+            Some(text) => entry.field(name, self.redactor.text(text).chars().take(1000).collect::<String>()),
+            None => entry,
+        })
     }
 
     fn redacted(&self, arguments: &serde_json::Map<String, Json>) -> Json {

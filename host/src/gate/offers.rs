@@ -1,5 +1,5 @@
-//! What an agent may see: every action that policy does not deny it on every target, with the risk and the hold that policy
-//! would put on its call.
+//! What an agent may see: every action inside its scope that policy does not deny it on every target, with the risk and the
+//! hold that policy would put on its call.
 
 use super::{
     Gate,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Gate {
-    /// What an agent may see: everything that policy does not deny it on every target.
+    /// What an agent may see: everything inside its scope that policy does not deny it on every target.
     #[must_use]
     pub fn offers(&self, principal: &Principal) -> Vec<OfferedAction> {
         self.touch();
@@ -32,9 +32,10 @@ impl Gate {
         entry: &'a Entry,
     ) -> impl Iterator<Item = (&'a Target, Decision)> + 'a {
         let rules = self.rules();
+        let inside = principal.scope.opens_action(&entry.name);
         self.targets
             .values()
-            .filter(|t| entry.pack.may_use_target(t.name()))
+            .filter(move |t| inside && principal.scope.opens_target(t.name()) && entry.pack.may_use_target(t.name()))
             .map(move |target| (target, rules.policy.decide(&subject(principal, entry, target.name()))))
     }
 

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use super::journal::Executed;
+use super::{journal::Executed, operations::Once};
 use crate::{
     error::{Code, Refusal},
     outside::shown,
@@ -47,11 +47,13 @@ pub struct Account {
 }
 
 /// The querier of one call.
-pub struct Declared {
+pub(super) struct Declared {
     /// What may be asked for.
     pub phase: Phase,
     /// Whose statements.
     pub action: Arc<ProvenAction>,
+    /// Set where the caller named the call: anything but a read is noted before it is sent.
+    pub once: Option<Arc<Once>>,
     /// Where.
     pub target: Target,
     /// What must not come back.
@@ -92,6 +94,9 @@ impl Declared {
             let facts = self.target.facts().await.map_err(Fault::Query)?;
             let bound = statement.bind(&facts.server, &inputs).map_err(Fault::Bind)?;
             if mode != Mode::Read {
+                if let Some(once) = &self.once {
+                    once.begin().await.map_err(Fault::NotNoted)?;
+                }
                 self.note(|account| account.acted = true);
             }
             self.target.execute(&bound, &self.limits).await.map_err(Fault::Query)
@@ -133,6 +138,8 @@ impl Declared {
 enum Fault {
     Bind(BindError),
     Query(QueryError),
+    /// That it was about to be sent could not be noted, so it was not.
+    NotNoted(Refusal),
 }
 
 impl Fault {
@@ -140,6 +147,10 @@ impl Fault {
     fn explain(self, target: &str, redactor: &Redactor) -> (Refusal, QueryFailure) {
         let clean = |text: &str| redactor.message(text);
         match self {
+            Self::NotNoted(refusal) => {
+                let failure = QueryFailure::Connection(clean(&refusal.message));
+                (refusal, failure)
+            }
             Self::Bind(error) => {
                 let text = error.to_string();
                 let (code, failure) = match error {

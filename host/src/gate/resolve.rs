@@ -1,12 +1,14 @@
-//! The first step: action, target and reason of a call. Whatever of them can't be is said, and nothing else happens.
+//! The first step: action, target and reason of a call, and what else it says of itself. Whatever of them can't be is said,
+//! and nothing else happens.
 
 use super::{
     Gate,
-    call::{Call, LONGEST_REASON, Principal, SHORTEST_REASON},
+    call::{Call, Principal},
+    words,
 };
 use crate::{
     error::{Code, Problem, Refusal},
-    outside::{is_hidden, shown},
+    outside::shown,
     pack::catalog::{Entry, invalid},
     postgres::Target,
 };
@@ -20,28 +22,22 @@ pub(super) struct Asked {
 impl Gate {
     /// Action, target and reason: whatever of them can't be is said, and nothing else happens.
     pub(super) fn resolve(&self, principal: &Principal, call: &Call) -> Result<Asked, Refusal> {
-        let rules = self.rules();
-        let entry = rules.catalog.get(&call.action).filter(|entry| self.is_listed(principal, entry));
-        let Some(entry) = entry.cloned() else {
-            let near = rules.catalog.near(&call.action);
-            let shown = shown(&call.action, 130);
-            let refusal = Refusal::new(Code::UnknownAction, format!("no action `{shown}`"));
-            return Err(match near.as_slice() {
-                [] => refusal,
-                names => refusal.with_remedy(format!("did you mean {}", names.join(" or "))),
-            });
-        };
-        if let Some(message) = wrong_reason(&call.reason) {
-            let mut problems = vec![Problem { argument: "reason".into(), message }];
+        let entry = self.seen(principal, &call.action)?;
+        let mut problems = words::problems(call);
+        if let Some(message) = words::reason(&call.reason) {
+            problems.insert(0, Problem { argument: "reason".into(), message });
+        }
+        if !problems.is_empty() {
             problems.extend(entry.problems(&call.arguments));
             return Err(invalid(&entry.name, problems));
         }
-        let target = self.target(&entry, call.target.as_deref())?;
+        let target = self.target(principal, &entry, call.target.as_deref())?;
         Ok(Asked { entry, target })
     }
 
-    fn target(&self, entry: &Entry, name: Option<&str>) -> Result<Target, Refusal> {
-        let reachable: Vec<&Target> = self.targets.values().filter(|t| entry.pack.may_use_target(t.name())).collect();
+    fn target(&self, principal: &Principal, entry: &Entry, name: Option<&str>) -> Result<Target, Refusal> {
+        let is_open = |name: &str| principal.scope.opens_target(name) && entry.pack.may_use_target(name);
+        let reachable: Vec<&Target> = self.targets.values().filter(|t| is_open(t.name())).collect();
         let names = || reachable.iter().map(|t| t.name()).collect::<Vec<_>>().join(", ");
         match (name, reachable.as_slice()) {
             (None, [only]) => Ok((*only).clone()),
@@ -55,14 +51,4 @@ impl Gate {
             }),
         }
     }
-}
-
-/// What is wrong with a reason, if anything is: an approver reads it, so it must say something and hide nothing.
-fn wrong_reason(reason: &str) -> Option<String> {
-    if reason.chars().any(|c| is_hidden(c) && c != '\n') {
-        return Some("must be plain text, without control or invisible characters".to_owned());
-    }
-    let length = reason.trim().chars().count();
-    (!(SHORTEST_REASON..=LONGEST_REASON).contains(&length))
-        .then(|| format!("must say in {SHORTEST_REASON} to {LONGEST_REASON} characters why this call is needed"))
 }

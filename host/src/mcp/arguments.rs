@@ -1,4 +1,4 @@
-//! Takes a tool call's arguments apart: what the host added (`reason`, `target`) from what the action declared. Only
+//! Takes a tool call's arguments apart: what the host added (`reason`, `target` and the rest) from what the action declared. Only
 //! shapes are checked here; the gate judges the rest.
 
 use std::time::Duration;
@@ -7,7 +7,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     error::Problem,
-    gate::call::{LONGEST_REASON, SHORTEST_REASON},
+    gate::{
+        call::{LONGEST_REASON, SHORTEST_REASON},
+        words,
+    },
     outside::is_hidden,
 };
 
@@ -21,9 +24,15 @@ pub struct Parts {
     pub reason: String,
     /// As given.
     pub target: Option<String>,
+    /// What the caller has seen, trimmed.
+    pub evidence: Option<String>,
+    /// What the caller expects, trimmed.
+    pub expected: Option<String>,
+    /// The name of the operation, as given.
+    pub operation: Option<String>,
     /// What is left, unchecked.
     pub arguments: Map<String, Value>,
-    /// What is wrong with the reason or the target. A call with any must not go on.
+    /// What is wrong with any of the host's own. A call with any must not go on.
     pub problems: Vec<Problem>,
 }
 
@@ -56,7 +65,22 @@ pub fn split(mut arguments: Map<String, Value>) -> Parts {
             None
         }
     };
-    Parts { reason, target, arguments, problems }
+    let mut optional = |name: &'static str, wrong: fn(&str) -> Option<String>| match arguments.remove(name) {
+        None => None,
+        Some(Value::String(text)) => {
+            let text = text.trim().to_owned();
+            problems.extend(wrong(&text).map(|message| problem(name, message)));
+            Some(text)
+        }
+        Some(_) => {
+            problems.push(problem(name, "must be text, or left out"));
+            None
+        }
+    };
+    let evidence = optional("evidence", words::words);
+    let expected = optional("expected", words::words);
+    let operation = optional("operation_id", words::operation);
+    Parts { reason, target, evidence, expected, operation, arguments, problems }
 }
 
 fn reason_problem(reason: &str) -> Option<String> {
@@ -178,6 +202,25 @@ mod tests {
             assert_eq!(parts.problems[0].argument, "reason");
         }
         assert!(split(object(json!({"reason": "ж".repeat(500)}))).problems.is_empty());
+    }
+
+    #[test]
+    fn what_else_a_caller_says_is_taken_out_and_looked_at() {
+        let parts = split(object(json!({
+            "reason": "a good reason", "pid": 1, "evidence": " 30 sessions wait ", "expected": "they go on",
+            "operation_id": "op-2026-01-01",
+        })));
+        assert!(parts.problems.is_empty(), "{:?}", parts.problems);
+        assert_eq!(parts.evidence.as_deref(), Some("30 sessions wait"));
+        assert_eq!(parts.expected.as_deref(), Some("they go on"));
+        assert_eq!(parts.operation.as_deref(), Some("op-2026-01-01"));
+        assert_eq!(parts.arguments, object(json!({"pid": 1})));
+        let parts = split(object(json!({
+            "reason": "a good reason", "evidence": "a\nb", "expected": "", "operation_id": 7,
+        })));
+        let named: Vec<&str> = parts.problems.iter().map(|problem| problem.argument.as_str()).collect();
+        assert_eq!(named, ["evidence", "expected", "operation_id"]);
+        assert!(parts.arguments.is_empty(), "they never reach the action's own arguments");
     }
 
     #[test]

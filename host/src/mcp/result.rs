@@ -42,6 +42,10 @@ fn result(text: String, content: Value, is_error: bool) -> CallToolResult {
 
 fn done_text(outcome: &Outcome) -> String {
     let mut lines = vec![format!("{} on {}: {}", outcome.action, outcome.target, one_line(&outcome.summary))];
+    lines.extend(replayed_line(outcome.replayed));
+    if outcome.result_not_kept {
+        lines.push(NOT_KEPT.to_owned());
+    }
     if let Some(approval) = &outcome.approval {
         lines.push(format!("Approved by {} (approval {}).", one_line(&approval.by), approval.id));
     }
@@ -74,6 +78,18 @@ fn done_text(outcome: &Outcome) -> String {
     }
     lines.push(format!("\nrun {}", outcome.run));
     lines.join("\n")
+}
+
+/// Said of an answer that was there before.
+const REPLAYED: &str =
+    "This is the answer to the call that was made before under this operation id; nothing was run or asked for now.";
+
+/// Said where the answer was too large to be there still.
+const NOT_KEPT: &str = "It was carried out, and its result was too large to be kept: of it only the summary is left. \
+    What a read found, a new call with a new operation id finds again.";
+
+fn replayed_line(replayed: bool) -> Option<String> {
+    replayed.then(|| REPLAYED.to_owned())
 }
 
 fn severity(finding: &crate::gate::call::Finding) -> &'static str {
@@ -111,6 +127,12 @@ fn done_content(outcome: &Outcome) -> Value {
     if outcome.record_degraded {
         set("record_degraded", true.into());
     }
+    if outcome.replayed {
+        set("replayed", true.into());
+    }
+    if outcome.result_not_kept {
+        set("result_not_kept", true.into());
+    }
     Value::Object(content)
 }
 
@@ -134,8 +156,9 @@ fn exact_integer(number: i64) -> Value {
 
 fn pending_text(pending: &Pending, await_tool: &str) -> String {
     let digest = if pending.digest.is_empty() { String::new() } else { format!(", digest {}", pending.digest) };
+    let replayed = replayed_line(pending.replayed).map(|line| format!("{line}\n")).unwrap_or_default();
     format!(
-        "Pending: {message}.\nApproval {approval}{digest}, open until {until}.\n{link}\
+        "Pending: {message}.\n{replayed}Approval {approval}{digest}, open until {until}.\n{link}\
          What to do: {what_to_do}\n{how}\n\nrun {run}",
         message = one_line(&pending.message),
         approval = pending.approval,
@@ -179,6 +202,9 @@ fn pending_content(pending: &Pending, await_tool: &str) -> Value {
         if let Some(link) = &pending.link {
             content.insert("link".to_owned(), link.as_str().into());
         }
+        if pending.replayed {
+            content.insert("replayed".to_owned(), true.into());
+        }
     }
     content
 }
@@ -191,6 +217,7 @@ fn refused_text(refused: &Refused, approval: Option<&str>) -> String {
         lines.push(format!("- {about}: {}", one_line(&problem.message)));
     }
     lines.push(format!("What to do: {}.", one_line(&refusal.remedy)));
+    lines.extend(replayed_line(refusal.replayed));
     if let Some(approval) = approval {
         lines.push(format!("\napproval {}", one_line(approval)));
     }
@@ -210,6 +237,9 @@ pub fn refused_content(refused: &Refused, approval: Option<&str>) -> Value {
     content.insert("message".to_owned(), refusal.message.as_str().into());
     content.insert("remedy".to_owned(), refusal.remedy.as_str().into());
     content.insert("problems".to_owned(), json!(refusal.problems));
+    if refusal.replayed {
+        content.insert("replayed".to_owned(), true.into());
+    }
     if let Some(approval) = approval {
         content.insert("approval_id".to_owned(), approval.into());
     }
@@ -262,6 +292,8 @@ mod tests {
             suggestion: None,
             approval: Some(Approved { id: "ap_1".into(), by: "ana".into() }),
             record_degraded: false,
+            replayed: false,
+            result_not_kept: false,
         }
     }
 
@@ -292,6 +324,19 @@ mod tests {
         assert_eq!(result.is_error, Some(false));
         assert!(text(&result).contains("It happened"));
         assert_eq!(result.structured_content.unwrap()["record_degraded"], true);
+    }
+
+    #[test]
+    fn an_answer_that_was_there_before_says_so() {
+        let said = |answer: Result<Answer, Refused>| {
+            let result = of(&answer, AWAIT_APPROVAL, None);
+            assert_eq!(text(&result).matches(REPLAYED).count(), 1, "{}", text(&result));
+            assert_eq!(result.structured_content.unwrap()["replayed"], true);
+        };
+        said(Ok(Answer::Done(Box::new(Outcome { replayed: true, ..outcome() }))));
+        said(Err(Refused { run: "run_1".into(), refusal: Refusal::new(Code::NothingToDo, "nothing").as_replay() }));
+        let fresh = of(&Ok(Answer::Done(Box::new(outcome()))), AWAIT_APPROVAL, None);
+        assert!(fresh.structured_content.unwrap().get("replayed").is_none());
     }
 
     #[test]

@@ -5,7 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::APPROVAL_PATTERN;
 use crate::{
-    gate::call::{Health, LONGEST_REASON, OfferedAction, SHORTEST_REASON, TargetOffer},
+    gate::{
+        call::{Health, LONGEST_REASON, LONGEST_WORDS, OfferedAction, SHORTEST_REASON, TargetOffer},
+        words::OPERATION_PATTERN,
+    },
     pack::manifest::{Example, IDENTIFIER_PATTERN, Param, ParamKind},
     statement::Role,
     value::Value as PackValue,
@@ -58,6 +61,7 @@ fn declared(action: &OfferedAction) -> (Schema, Vec<Value>) {
 pub fn of_every_call() -> Schema {
     let mut properties = Map::new();
     properties.insert("reason".to_owned(), reason_schema());
+    properties.extend(said_of_the_call());
     properties
 }
 
@@ -128,6 +132,7 @@ pub fn output() -> Schema {
         "how_a_person_decides": text(),
         "next": {"type": "object"},
         "record_degraded": {"type": "boolean"},
+        "result_not_kept": {"type": "boolean"},
     });
     let mut properties = refusal_properties();
     if let Value::Object(own) = schema {
@@ -144,6 +149,7 @@ pub fn refusal_properties() -> Schema {
     let text = || json!({"type": "string"});
     let properties = json!({
         "run_id": text(),
+        "replayed": {"type": "boolean"},
         "code": text(),
         "message": text(),
         "remedy": text(),
@@ -248,6 +254,30 @@ fn reason_schema() -> Value {
     })
 }
 
+/// What a caller may say of its call beside the reason. Short, since it stands in every tool.
+fn said_of_the_call() -> [(String, Value); 3] {
+    let words = |description: &str| json!({"type": "string", "maxLength": LONGEST_WORDS, "description": description});
+    [
+        (
+            "evidence".to_owned(),
+            words("What you saw that speaks for it, in one line, for the approver and the record."),
+        ),
+        (
+            "expected".to_owned(),
+            words("What should be different afterwards, in one line, for the approver and the record."),
+        ),
+        (
+            "operation_id".to_owned(),
+            json!({
+                "type": "string",
+                "pattern": OPERATION_PATTERN,
+                "description": "Makes the call run once: a new id for each operation, such as a UUID. If the answer is \
+                    lost, repeat the same call with the same id and get that answer; nothing runs twice.",
+            }),
+        ),
+    ]
+}
+
 fn target_schema(targets: &[TargetOffer]) -> Value {
     let names: Vec<Value> = targets.iter().map(|target| Value::from(target.name.as_str())).collect();
     let listed: Vec<String> = targets.iter().map(|target| format!("{}{}", target.name, target_note(target))).collect();
@@ -328,6 +358,8 @@ mod tests {
         assert_eq!(schema["additionalProperties"], false);
         assert_eq!(schema["required"], json!(["older_than_seconds", "ratio", "schema", "name", "kind", "reason"]));
         assert_eq!(of("reason")["minLength"], 8);
+        assert_eq!(of("operation_id")["pattern"], "^[A-Za-z0-9][A-Za-z0-9._:-]{7,127}$");
+        assert_eq!((&of("evidence")["maxLength"], &of("expected")["maxLength"]), (&json!(1000), &json!(1000)));
         assert_eq!((&of("target")["enum"], &of("target")["default"]), (&json!(["primary"]), &json!("primary")));
     }
 
@@ -344,22 +376,22 @@ mod tests {
     }
 
     #[test]
-    fn a_pack_cannot_word_the_reason() {
+    fn a_pack_cannot_word_what_the_host_asks() {
         let mut action = offered("evil.act");
-        action.params = vec![param("reason", ParamKind::Boolean)];
+        let hosts = ["reason", "evidence", "expected", "operation_id"];
+        action.params = hosts.iter().map(|name| param(name, ParamKind::Boolean)).collect();
         let schema = Value::Object(input(&action));
-        assert_eq!(schema["properties"]["reason"]["type"], "string");
+        for name in hosts {
+            assert_eq!(schema["properties"][name]["type"], "string", "{name}");
+        }
     }
 
     #[test]
     fn examples_are_whole_calls() {
         let mut action = offered("postgres.terminate_backend");
         action.examples = vec![
-            crate::pack::manifest::Example {
-                situation: "a dead migration holds a lock".into(),
-                arguments: r#"{"pid":4471}"#.into(),
-            },
-            crate::pack::manifest::Example { situation: "broken".into(), arguments: "{".into() },
+            Example { situation: "a dead migration holds a lock".into(), arguments: r#"{"pid":4471}"#.into() },
+            Example { situation: "broken".into(), arguments: "{".into() },
         ];
         let schema = Value::Object(input(&action));
         assert_eq!(schema["examples"], json!([{"pid": 4471, "reason": "a dead migration holds a lock"}]));

@@ -106,6 +106,7 @@ impl Telling {
                 Progress::Held(pending) => self.held(told, pending).await,
                 Progress::Waiting { waited } => self.waiting(told, waited).await,
                 Progress::Approved => self.approved(told).await,
+                Progress::Underway { run } => self.underway(told, &run).await,
             }
         }
     }
@@ -145,6 +146,11 @@ impl Telling {
             let next = told.progress.map_or(0.0, |before| before + STEP);
             self.progress(told, next, message).await;
         }
+    }
+
+    async fn underway(&self, told: &mut Told, run: &str) {
+        let next = told.progress.map_or(0.0, |before| before + STEP);
+        self.progress(told, next, format!("the call of this operation is under way, run {run}")).await;
     }
 
     async fn progress(&self, told: &mut Told, value: f64, message: String) {

@@ -171,9 +171,9 @@ impl Catalog {
         self.packs.values()
     }
 
-    /// The full names nearest to one that does not exist.
+    /// The full names nearest to one that does not exist, among those that may be told.
     #[must_use]
-    pub fn near(&self, name: &str) -> Vec<&str> {
+    pub fn near(&self, name: &str, may_be_told: impl Fn(&str) -> bool) -> Vec<&str> {
         let wanted = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
         self.actions
             .keys()
@@ -182,6 +182,7 @@ impl Catalog {
                 !wanted.is_empty() && (last.contains(&wanted) || wanted.contains(last))
             })
             .map(String::as_str)
+            .filter(|name| may_be_told(name))
             .take(3)
             .collect()
     }

@@ -40,6 +40,12 @@ pub enum StoreError {
     /// What is stored can't be read.
     #[error("the store holds something unreadable: {0}")]
     Corrupt(String),
+    /// An operation has ended or is another process's by now.
+    #[error("the operation of run `{run}` is no longer this process's to carry on")]
+    OperationLost {
+        /// Its run.
+        run: String,
+    },
     /// No randomness for an id or a nonce.
     #[error("the operating system gives no random bytes: {0}")]
     Randomness(String),

@@ -1,4 +1,5 @@
-//! Durable state behind one trait: approvals and their states, the highest pack versions seen, and a few named values.
+//! Durable state behind one trait: approvals and their states, operations that their callers named, agents' tokens, the
+//! highest pack versions seen, and a few named values.
 //!
 //! Here are the data types that rooms above read, and the guarded transitions: each is one transaction that either did
 //! what it says, durably, or did nothing. Knows nothing of the gate, of transports, of how a digest is made, or of which
@@ -8,10 +9,12 @@ mod error;
 mod id;
 pub mod instance;
 mod model;
+mod operation;
 mod packs;
 mod pin;
 pub mod sqlite;
 mod state;
+mod tokens;
 
 use jiff::Timestamp;
 
@@ -22,10 +25,15 @@ pub use self::{
         Approval, CastVote, ConsumedApproval, Creation, DECIDE_WITHIN, Decision, EXECUTE_WITHIN, Filter, NewApproval,
         Request, RequestDigest, RequestDigestError, Requester, Terminal, Vote, person_key,
     },
+    operation::{
+        Claim, ClaimedOperation, FactsDigest, NewOperation, OPERATIONS_KEPT, Operation, OperationKey, OperationState,
+        RESULT_LIMIT,
+    },
     packs::{PackChange, PackFloor, PackVersion, Remembered},
     pin::Pin,
     sqlite::SqliteStore,
     state::State,
+    tokens::{LONGEST_TOKEN, NewToken, Revocation, Revoked, TOKEN_LIMIT, Token, TokenGrant},
 };
 
 /// How many requests one agent may have pending: more than people can weigh is a way to wear them down.
@@ -49,8 +57,11 @@ pub trait Store: Send + Sync {
     /// Stores a new request, or joins the pending one of the same agent and person for the same action, target, arguments
     /// and pack. If that one rests on other facts (pins, target identity, policy, roles), it is superseded by the new one.
     ///
+    /// A request with an `operation` takes the running operation of its run along, in the same transaction: that waits for
+    /// this approval from now on, and ends when it does.
+    ///
     /// # Errors
-    /// [`TransitionError::TooManyPending`], or the store's own.
+    /// [`TransitionError::TooManyPending`], [`StoreError::OperationLost`], or the store's own.
     fn create(&self, new: NewApproval, now: Timestamp) -> Result<Creation, TransitionError>;
 
     /// One approval.
@@ -122,6 +133,73 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<Approval>, StoreError>;
 
+    /// Claims an operation for the process of `new.instance`, unless its key is taken. Returns after the claim is durable.
+    ///
+    /// A key is free if nothing is kept under it, or if the same operation was claimed by a process that is no longer alive
+    /// and had not begun: then nothing but reads can have been sent. Everything else is known, and nothing changes.
+    /// Answers that ended more than `new.keep` ago are removed, and the oldest ones of the agent beyond [`OPERATIONS_KEPT`].
+    ///
+    /// # Errors
+    /// The store's own. The claim may have been made then: do not go on.
+    fn claim_operation(
+        &self,
+        new: &NewOperation,
+        is_alive: &dyn Fn(&str) -> bool,
+        now: Timestamp,
+    ) -> Result<Claim, StoreError>;
+
+    /// Notes, durably, that something other than a read is about to be sent. Nothing may be sent if this fails.
+    ///
+    /// # Errors
+    /// [`StoreError::OperationLost`] if it is no longer this process's, or the store's own.
+    fn begin_operation(&self, claimed: &ClaimedOperation) -> Result<(), StoreError>;
+
+    /// Writes how a running operation ended, at most [`RESULT_LIMIT`] bytes of it. May be repeated after an error of the store.
+    ///
+    /// # Errors
+    /// [`StoreError::OperationLost`] if it is no longer this process's, or the store's own.
+    fn finish_operation(
+        &self,
+        claimed: &ClaimedOperation,
+        result: &serde_json::Value,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Forgets a running operation that has not begun, so that its id is free again, and says whether it did.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn release_operation(&self, claimed: &ClaimedOperation) -> Result<bool, StoreError>;
+
+    /// The same for one of a process that is gone.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn forget_operation(&self, operation: &Operation) -> Result<bool, StoreError>;
+
+    /// Ends a running operation of a process that is gone, with a result that says so.
+    ///
+    /// # Errors
+    /// [`StoreError::OperationLost`] if somebody else did or it has changed hands, or the store's own.
+    fn close_operation(
+        &self,
+        operation: &Operation,
+        result: &serde_json::Value,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// One operation.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn operation(&self, key: &OperationKey) -> Result<Option<Operation>, StoreError>;
+
+    /// Every operation that some process has claimed and not ended, oldest first.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn running_operations(&self) -> Result<Vec<Operation>, StoreError>;
+
     /// For cheap polling: take a mark, look, and look again when the mark differs.
     ///
     /// # Errors
@@ -163,6 +241,36 @@ pub trait Store: Send + Sync {
     /// The store's own.
     fn pack_history(&self, name: &str) -> Result<Vec<PackChange>, StoreError>;
 
+    /// Keeps a new token.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] if it would be valid for too long or is one too many, or the store's own.
+    fn create_token(&self, new: &NewToken, now: Timestamp) -> Result<Token, StoreError>;
+
+    /// Every token there ever was, newest first.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn tokens(&self) -> Result<Vec<Token>, StoreError>;
+
+    /// The tokens that are neither revoked nor expired.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn valid_tokens(&self, now: Timestamp) -> Result<Vec<Token>, StoreError>;
+
+    /// Takes a token back, for good.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn revoke_token(&self, id: &str, by: &str, reason: &str, now: Timestamp) -> Result<Revoked, StoreError>;
+
+    /// Notes when tokens were last used, by id.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn tokens_used(&self, used: &[(String, Timestamp)]) -> Result<(), StoreError>;
+
     /// A named value.
     ///
     /// # Errors
@@ -176,6 +284,8 @@ pub trait Store: Send + Sync {
     fn set_meta(&self, key: &str, value: &str) -> Result<(), StoreError>;
 }
 
+#[cfg(test)]
+mod operation_tests;
 #[cfg(test)]
 mod process_tests;
 #[cfg(test)]

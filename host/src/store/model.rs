@@ -131,6 +131,12 @@ pub struct Request {
     pub arguments: serde_json::Map<String, serde_json::Value>,
     /// Why, in the agent's words.
     pub reason: String,
+    /// What the agent saw that speaks for it, in its words.
+    pub agent_evidence: Option<String>,
+    /// What the agent expects to come of it, in its words.
+    pub agent_expected: Option<String>,
+    /// The agent's name for the operation, if it gave one.
+    pub operation: Option<String>,
     /// The policy rule that held the call.
     pub rule: String,
     /// SHA-256 of the policy, hexadecimal.

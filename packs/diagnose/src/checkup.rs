@@ -49,6 +49,18 @@ pub(crate) static CHECKUP: Action = Action::read("checkup")
         &UNUSED_READ,
     ])
     .privileges(MONITOR)
+    .search_terms(&[
+        "health check",
+        "is everything ok",
+        "is the database ok",
+        "is the database healthy",
+        "everything is slow",
+        "what is wrong",
+        "something is wrong",
+        "database problems",
+        "health overview",
+        "where to start",
+    ])
     .examples(&[("is the database all right?", "{}")])
     .run(checkup);
 

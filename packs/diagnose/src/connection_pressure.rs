@@ -120,6 +120,18 @@ pub(crate) static CONNECTION_PRESSURE: Action = Action::read("connection_pressur
     )
     .statements(&[&SEES_OTHERS, &LIMITS, &TAKERS])
     .privileges(MONITOR)
+    .search_terms(&[
+        "too many clients already",
+        "too many connections",
+        "out of connections",
+        "max_connections",
+        "connection limit",
+        "connection storm",
+        "remaining connection slots are reserved",
+        "connection refused",
+        "pool exhausted",
+        "cannot connect",
+    ])
     .examples(&[("sorry, too many clients already", "{}")])
     .run(|call| {
         must_see_others(call)?;

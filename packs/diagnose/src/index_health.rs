@@ -31,6 +31,16 @@ pub(crate) static INDEX_HEALTH: Action = Action::read("index_health")
     )
     .statements(&[&SEES_OTHERS, &INVALID_READ, &DUPLICATE_READ, &UNUSED_READ])
     .privileges(MONITOR)
+    .search_terms(&[
+        "index problems",
+        "superfluous indexes",
+        "writes are slow",
+        "too many indexes",
+        "inserts are slow",
+        "index bloat",
+        "index cleanup",
+        "which indexes can go",
+    ])
     .examples(&[("writes have become slow and the disk fills; which indexes can go?", "{}")])
     .run(|call| {
         must_see_others(call)?;

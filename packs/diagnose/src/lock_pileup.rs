@@ -46,6 +46,18 @@ pub(crate) static LOCK_PILEUP: Action = Action::read("lock_pileup")
     )
     .statements(&[&SEES_OTHERS, &CHAINS_READ, &BACKENDS, &PREPARED])
     .privileges(MONITOR)
+    .search_terms(&[
+        "stuck on a lock",
+        "lock pile-up",
+        "queries pile up",
+        "writes hang",
+        "everything hangs",
+        "blocked by a migration",
+        "migration blocks everything",
+        "lock timeout",
+        "lock contention",
+        "requests queue up",
+    ])
     .examples(&[("writes are piling up; what is it and what do we do?", "{}")])
     .run(|call| {
         must_see_others(call)?;

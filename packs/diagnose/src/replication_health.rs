@@ -43,6 +43,18 @@ pub(crate) static REPLICATION_HEALTH: Action = Action::read("replication_health"
     )
     .statements(&[&SEES_OTHERS, &SERVER, &STANDBYS, &SLOTS_READ, &REPLAY_BLOCKERS, &CONFLICTS, &BACKENDS])
     .privileges(MONITOR)
+    .search_terms(&[
+        "replica is behind",
+        "replication is broken",
+        "replica disconnected",
+        "standby missing",
+        "replication stopped",
+        "replay is blocked",
+        "commits wait for standby",
+        "replica is stale",
+        "subscriber missing",
+        "synchronous replication",
+    ])
     .examples(&[("are the replicas all right?", "{}"), ("reads on the replica are stale; what holds it up?", "{}")])
     .run(|call| {
         must_see_others(call)?;

@@ -40,6 +40,17 @@ pub(crate) static VACUUM_HEALTH: Action = Action::read("vacuum_health")
     )
     .statements(&[&SEES_OTHERS, &HERE, &WRAPAROUND_READ, &OLDEST, &XMIN_HOLDERS, &PAST_THRESHOLD, &RUNNING, &BACKENDS])
     .privileges(MONITOR)
+    .search_terms(&[
+        "vacuum problems",
+        "bloat",
+        "tables grow",
+        "autovacuum cannot keep up",
+        "autovacuum is off",
+        "transaction id wraparound",
+        "xid wraparound",
+        "dead rows pile up",
+        "vacuum does not help",
+    ])
     .examples(&[
         ("tables grow although autovacuum runs", "{}"),
         ("the log warns of transaction id wraparound", "{}"),

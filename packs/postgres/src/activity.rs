@@ -65,6 +65,16 @@ pub(crate) static ACTIVITY_DETAIL: Action = Action::read("activity_detail")
     .params(&[LIMIT])
     .statements(&[&SEES_OTHERS, &DETAIL_READ])
     .privileges(MONITOR)
+    .search_terms(&[
+        "pg_stat_activity",
+        "processlist",
+        "what is this pid doing",
+        "who is this session",
+        "sessions",
+        "current queries",
+        "what is running",
+        "client address",
+    ])
     .examples(&[("what is backend 4471 doing, and who is it?", r#"{"limit": 50}"#)])
     .run(|call| {
         report_sessions(call, &DETAIL_READ, "Backends", |count| {
@@ -116,6 +126,16 @@ pub(crate) static LONGEST_RUNNING_QUERIES: Action = Action::read("longest_runnin
     .params(&[LIMIT, MIN_SECONDS.describe("Only queries that have run for at least so many seconds")])
     .statements(&[&SEES_OTHERS, &LONGEST_READ])
     .privileges(MONITOR)
+    .search_terms(&[
+        "long running query",
+        "runaway query",
+        "stuck query",
+        "query running for hours",
+        "query never finishes",
+        "query hangs",
+        "query takes forever",
+        "running now",
+    ])
     .examples(&[("is a query running away?", r#"{"min_seconds": 60}"#)])
     .run(|call| {
         report_sessions(call, &LONGEST_READ, "Active queries", |count| {
@@ -164,6 +184,15 @@ pub(crate) static IDLE_IN_TRANSACTION: Action = Action::read("idle_in_transactio
     .params(&[MIN_SECONDS.describe("Only those that have been idle for at least so many seconds")])
     .statements(&[&SEES_OTHERS, &IDLE_READ])
     .privileges(MONITOR)
+    .search_terms(&[
+        "open transaction",
+        "transaction left open",
+        "forgotten transaction",
+        "uncommitted transaction",
+        "long transaction",
+        "begin without commit",
+        "abandoned session",
+    ])
     .examples(&[("did somebody leave a transaction open?", r#"{"min_seconds": 60}"#)])
     .run(|call| {
         report_sessions(call, &IDLE_READ, "Idle in transaction", |count| {
@@ -198,6 +227,17 @@ pub(crate) static WAIT_EVENTS: Action = Action::read("wait_events")
     )
     .statements(&[&SEES_OTHERS, &WAITS_READ])
     .privileges(MONITOR)
+    .search_terms(&[
+        "what is it waiting for",
+        "waiting on io",
+        "bottleneck",
+        "io bound",
+        "cpu bound",
+        "lwlock contention",
+        "high cpu",
+        "everything is slow",
+        "high load",
+    ])
     .examples(&[("what are the active backends waiting for?", "{}")])
     .run(|call| {
         report_sessions(call, &WAITS_READ, "Wait events", |count| match count {

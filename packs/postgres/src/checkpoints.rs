@@ -132,6 +132,17 @@ pub(crate) static BGWRITER_STATS: Action = Action::read("bgwriter_stats")
          small for what is written. A standby makes restartpoints: up to 16 they count as checkpoints, from 17 on apart.",
     )
     .statements(&[&RECOVERY_READ, &BGWRITER_READ])
+    .search_terms(&[
+        "checkpoint",
+        "checkpoints too frequent",
+        "write spikes",
+        "periodic stalls",
+        "io spikes",
+        "background writer",
+        "max_wal_size",
+        "pg_stat_bgwriter",
+        "latency spikes every few minutes",
+    ])
     .examples(&[("writes stall every few minutes; is it checkpoints?", "{}")])
     .run(bgwriter_stats);
 

@@ -76,6 +76,18 @@ pub(crate) static DATABASE_STATS: Action = Action::read("database_stats")
          objects that all databases share. Look twice and compare: a counter alone says nothing about now.",
     )
     .statements(&[&RECOVERY_READ, &STATS_READ])
+    .search_terms(&[
+        "deadlocks",
+        "rollbacks",
+        "cache hit ratio",
+        "buffer cache",
+        "temporary files",
+        "temp files",
+        "checksum failures",
+        "data corruption",
+        "transactions per second",
+        "recovery conflicts",
+    ])
     .examples(&[("are there deadlocks or many rollbacks? does the cache hold?", "{}")])
     .run(database_stats);
 
@@ -134,6 +146,17 @@ pub(crate) static DB_SIZES: Action = Action::read("db_sizes")
     )
     .statements(&[&SIZES_READ])
     .privileges(MONITOR)
+    .search_terms(&[
+        "database size",
+        "how big is the database",
+        "largest database",
+        "disk usage",
+        "disk full",
+        "disk space",
+        "out of disk",
+        "no space left on device",
+        "disk is filling",
+    ])
     .examples(&[("the disk fills up; which database is it?", "{}")])
     .run(db_sizes);
 
@@ -182,6 +205,16 @@ pub(crate) static EXTENSIONS_INSTALLED: Action = Action::read("extensions_instal
          ALTER EXTENSION UPDATE. A null available_version means that the server's files no longer have the extension.",
     )
     .statements(&[&EXTENSIONS_READ])
+    .search_terms(&[
+        "installed extensions",
+        "extension version",
+        "extension outdated",
+        "alter extension",
+        "postgis",
+        "pgvector",
+        "plugins",
+        "modules",
+    ])
     .examples(&[("which extensions are there, and was one left behind by the upgrade?", "{}")])
     .run(extensions_installed);
 

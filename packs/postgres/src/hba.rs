@@ -83,6 +83,17 @@ pub(crate) static PG_HBA_RULES: Action = Action::read("pg_hba_rules")
         "SELECT ON RELATION pg_catalog.pg_hba_file_rules",
         "EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules()",
     ])
+    .search_terms(&[
+        "pg_hba.conf",
+        "client authentication",
+        "no pg_hba.conf entry",
+        "login refused",
+        "authentication failed",
+        "access rules",
+        "who may connect",
+        "cannot log in",
+        "connection rejected",
+    ])
     .examples(&[("a client is refused with `no pg_hba.conf entry`; which rules are there?", "{}")])
     .run(pg_hba_rules);
 

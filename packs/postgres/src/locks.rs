@@ -21,6 +21,18 @@ pub(crate) static LOCK_BLOCKING_CHAINS: Action = Action::read("lock_blocking_cha
     )
     .statements(&[&SEES_OTHERS, &CHAINS_READ])
     .privileges(MONITOR)
+    .search_terms(&[
+        "who is blocking",
+        "blocked queries",
+        "blocking session",
+        "blocker",
+        "lock wait",
+        "stuck on a lock",
+        "waiting for a lock",
+        "lock tree",
+        "pg_blocking_pids",
+        "queries pile up",
+    ])
     .examples(&[("writes are piling up; who is blocking them?", "{}")])
     .run(lock_blocking_chains);
 
@@ -129,6 +141,16 @@ pub(crate) static LOCKS: Action = Action::read("locks")
     .params(&[LIMIT])
     .statements(&[&SEES_OTHERS, &LOCKS_READ])
     .privileges(MONITOR)
+    .search_terms(&[
+        "pg_locks",
+        "alter table hangs",
+        "locked table",
+        "table is locked",
+        "who holds a lock",
+        "lock modes",
+        "access exclusive lock",
+        "row locks",
+    ])
     .examples(&[("which tables are locked, and how?", r#"{"limit": 50}"#)])
     .run(|call| {
         report_sessions(call, &LOCKS_READ, "Locks", |count| {

@@ -71,6 +71,16 @@ pub(crate) static SLOW_QUERIES: Action = Action::read("slow_queries")
     .params(&[LIMIT, Param::integer("min_calls", 1, 100_000).default(10).describe("Only statements that were called so often")])
     .statements(&[&SEES_OTHERS, &SLOW_READ])
     .privileges(PRIVILEGES)
+    .search_terms(&[
+        "slow query",
+        "slowest queries",
+        "slow sql",
+        "mean time",
+        "query latency",
+        "slow statements",
+        "average query time",
+        "response time",
+    ])
     .examples(&[
         ("which queries are slow in general?", "{}"),
         ("which rare report takes forever?", r#"{"limit": 5, "min_calls": 1}"#),
@@ -163,6 +173,17 @@ pub(crate) static PG_STAT_STATEMENTS_TOP: Action = Action::read("pg_stat_stateme
     .params(&[LIMIT.default(30)])
     .statements(&[&SEES_OTHERS, &TOP_READ])
     .privileges(PRIVILEGES)
+    .search_terms(&[
+        "top queries",
+        "most expensive queries",
+        "query load",
+        "what uses the cpu",
+        "high cpu",
+        "query statistics",
+        "most called queries",
+        "heavy queries",
+        "workload",
+    ])
     .examples(&[("what does the server spend its time on?", r#"{"limit": 10}"#)])
     .run(|call| {
         report_sessions(call, &TOP_READ, "Statements by total time", |count| {

@@ -16,6 +16,17 @@ pub(crate) static IS_IN_RECOVERY: Action = Action::read("is_in_recovery")
     .title("Primary or standby")
     .description("Whether the target is a primary or a standby (in recovery). Ask before acting after a failover.")
     .statements(&[&RECOVERY_READ])
+    .search_terms(&[
+        "primary or replica",
+        "master or slave",
+        "leader",
+        "failover happened",
+        "failed over",
+        "read-only transaction",
+        "pg_is_in_recovery",
+        "split brain",
+        "which node is primary",
+    ])
     .examples(&[("did we fail over? which one is the primary now?", "{}")])
     .run(|call| {
         let rows = call.execute(&RECOVERY_READ)?;
@@ -110,6 +121,17 @@ pub(crate) static REPLICATION_LAG: Action = Action::read("replication_lag")
     )
     .statements(&[&SEES_OTHERS, &LAG_READ])
     .privileges(MONITOR)
+    .search_terms(&[
+        "replica is behind",
+        "replica lag",
+        "standby delay",
+        "stale reads",
+        "replication delay",
+        "replica out of date",
+        "pg_stat_replication",
+        "old data on the replica",
+        "replay lag",
+    ])
     .examples(&[("are the replicas keeping up?", "{}")])
     .run(replication_lag);
 

@@ -132,6 +132,17 @@ pub(crate) static SEQUENCE_EXHAUSTION: Action = Action::read("sequence_exhaustio
     )
     .params(&[LIMIT])
     .statements(&[&UNREAD_READ, &EXHAUSTION_READ])
+    .search_terms(&[
+        "sequence runs out",
+        "nextval reached maximum value",
+        "integer overflow",
+        "integer out of range",
+        "id column full",
+        "int4 primary key",
+        "auto increment",
+        "serial",
+        "identity column",
+    ])
     .examples(&[("inserts fail with `reached maximum value of sequence`; which others are near?", r#"{"limit": 10}"#)])
     .run(exhaustion);
 

@@ -40,6 +40,18 @@ pub(crate) static UPTIME: Action = Action::read("uptime")
     )
     .statements(&[&UPTIME_READ])
     .privileges(MONITOR)
+    .search_terms(&[
+        "is it up",
+        "is the database up",
+        "database is down",
+        "db is down",
+        "did it restart",
+        "crashed",
+        "reboot",
+        "server version",
+        "which version",
+        "time of start",
+    ])
     .examples(&[("is the database up, and did it restart?", "{}")])
     .run(uptime);
 
@@ -72,6 +84,15 @@ pub(crate) static CONNECTIONS: Action = Action::read("connections")
     .description("Client connections by application and state, the most first: who takes up the connections.")
     .statements(&[&SEES_OTHERS, &CONNECTIONS_READ])
     .privileges(MONITOR)
+    .search_terms(&[
+        "who is connected",
+        "connection count",
+        "open connections",
+        "connected clients",
+        "connection leak",
+        "connections per application",
+        "pool size",
+    ])
     .examples(&[("we are running out of connections; who has them?", "{}")])
     .run(|call| {
         report_sessions(call, &CONNECTIONS_READ, "Connections", |count| {
@@ -108,6 +129,16 @@ pub(crate) static ACTIVITY_STATES: Action = Action::read("activity_states")
     )
     .statements(&[&SEES_OTHERS, &STATES_READ])
     .privileges(MONITOR)
+    .search_terms(&[
+        "busy or idle",
+        "active sessions",
+        "session states",
+        "how many sessions",
+        "everything times out",
+        "timeouts",
+        "everything is slow",
+        "load",
+    ])
     .examples(&[("everything times out; is the database busy or waiting?", "{}")])
     .run(activity_states);
 

@@ -62,6 +62,17 @@ pub(crate) static SETTINGS_NON_DEFAULT: Action = Action::read("settings_non_defa
     )
     .statements(&[&SEES_SETTINGS, &SETTINGS_READ])
     .privileges(MONITOR)
+    .search_terms(&[
+        "postgresql.conf",
+        "configuration",
+        "config changed",
+        "parameters",
+        "pg_settings",
+        "pending restart",
+        "tuning",
+        "work_mem",
+        "shared_buffers",
+    ])
     .examples(&[("what was changed in the configuration, and does anything wait for a restart?", "{}")])
     .run(settings_non_default);
 

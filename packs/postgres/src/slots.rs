@@ -20,6 +20,18 @@ pub(crate) static REPLICATION_SLOTS: Action = Action::read("replication_slots")
     )
     .statements(&[&SEES_OTHERS, &SLOTS_READ])
     .privileges(MONITOR)
+    .search_terms(&[
+        "slot keeps wal",
+        "wal retention",
+        "disk is filling with wal",
+        "pg_wal is growing",
+        "inactive slot",
+        "logical decoding",
+        "debezium",
+        "cdc",
+        "slot lost",
+        "logical replication",
+    ])
     .examples(&[("pg_wal fills the disk; what keeps it?", "{}")])
     .run(replication_slots);
 

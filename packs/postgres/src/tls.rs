@@ -47,6 +47,16 @@ pub(crate) static SSL_CONNECTIONS: Action = Action::read("ssl_connections")
     )
     .statements(&[&SEES_OTHERS, &SSL_READ])
     .privileges(MONITOR)
+    .search_terms(&[
+        "tls",
+        "ssl",
+        "encrypted connections",
+        "unencrypted clients",
+        "plaintext connections",
+        "client certificate",
+        "tls version",
+        "cipher",
+    ])
     .examples(&[("does anybody still connect without TLS?", "{}")])
     .run(ssl_connections);
 

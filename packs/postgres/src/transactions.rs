@@ -50,6 +50,16 @@ pub(crate) static BACKEND_HOLDING_XMIN: Action = Action::read("backend_holding_x
     )
     .statements(&[&SEES_OTHERS, &SETUP, &XMIN_HOLDERS])
     .privileges(MONITOR)
+    .search_terms(&[
+        "oldest transaction",
+        "old snapshot",
+        "xmin horizon",
+        "blocks vacuum",
+        "vacuum cannot remove dead rows",
+        "dead rows not removed",
+        "holds back vacuum",
+        "hot_standby_feedback",
+    ])
     .examples(&[("autovacuum runs and the dead rows stay; who is in its way?", "{}")])
     .run(backend_holding_xmin);
 
@@ -130,6 +140,15 @@ pub(crate) static PREPARED_TRANSACTIONS: Action = Action::read("prepared_transac
          standby does not show them.",
     )
     .statements(&[&SETUP, &PREPARED_READ])
+    .search_terms(&[
+        "two-phase commit",
+        "2pc",
+        "xa transaction",
+        "orphaned prepared transaction",
+        "in doubt transaction",
+        "lock without a backend",
+        "commit prepared",
+    ])
     .examples(&[("a lock is held but no backend holds it; is it a prepared transaction?", "{}")])
     .run(prepared_transactions);
 

@@ -103,6 +103,17 @@ pub(crate) static WAL_STATUS: Action = Action::read("wal_status")
     )
     .statements(&[&SEES_OTHERS, &WAL_READ])
     .privileges(MONITOR)
+    .search_terms(&[
+        "wal position",
+        "lsn",
+        "wal rate",
+        "wal volume",
+        "wal receiver",
+        "streaming",
+        "how much wal",
+        "wal generation",
+        "replay paused",
+    ])
     .examples(&[("is the standby still receiving and replaying?", "{}")])
     .run(wal_status);
 
@@ -214,6 +225,18 @@ pub(crate) static WAL_ARCHIVE_STATUS: Action = Action::read("wal_archive_status"
          archived, so failed_count counts attempts.",
     )
     .statements(&[&RECOVERY_READ, &ARCHIVE_READ])
+    .search_terms(&[
+        "archiving",
+        "archive_command",
+        "archiver failed",
+        "pitr",
+        "point in time recovery",
+        "wal files pile up",
+        "pg_wal is growing",
+        "disk is filling with wal",
+        "wal backup",
+        "archive backlog",
+    ])
     .examples(&[("pg_wal grows; does archiving still work?", "{}")])
     .run(wal_archive_status);
 

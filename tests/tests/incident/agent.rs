@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use lockgate_tests::site::Site;
-use rmcp::{RoleClient, ServiceExt as _, model::CallToolRequestParams, service::RunningService};
+use rmcp::{Peer, RoleClient, ServiceExt as _, model::CallToolRequestParams, service::RunningService};
 use serde_json::{Value as Json, json};
 use tokio::process::{Child, Command};
 
@@ -50,6 +50,14 @@ impl Agent {
     pub async fn tries(&self, tool: &str, arguments: Json) {
         let arguments = arguments.as_object().expect("arguments are an object").clone();
         drop(self.client.call_tool(CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments)).await);
+    }
+
+    /// Calls a tool and does not wait for the answer.
+    pub fn sends(&self, tool: &str, arguments: Json) -> tokio::task::JoinHandle<Option<Json>> {
+        let peer: Peer<RoleClient> = self.client.peer().clone();
+        let arguments = arguments.as_object().expect("arguments are an object").clone();
+        let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
+        tokio::spawn(async move { peer.call_tool(params).await.ok().and_then(|result| result.structured_content) })
     }
 
     /// The process's id.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use lockgate_tests::site::Site;
+use rustix::process::Pid;
 use serde_json::Value as Json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -26,7 +27,7 @@ pub fn free_port() -> u16 {
 
 /// A running `lockgate serve`; killed when dropped.
 pub struct Served {
-    _process: Child,
+    process: Child,
     port: u16,
 }
 
@@ -40,11 +41,33 @@ impl Served {
             assert!(Instant::now() < until, "lockgate serve does not listen");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Self { _process: process, port }
+        Self { process, port }
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> Pid {
+        self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).expect("it runs")
     }
 
     /// Posts one call and returns status and structured answer. Revision 2026-07-28: no session, everything is in the call.
     pub async fn answer(&self, token: &str, tool: &str, arguments: &Json) -> (u16, Json) {
+        let mut stream = self.send(token, tool, arguments).await;
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await.expect("an answer comes");
+        let status = reply.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
+        // The message stands on one line, as the body or as the data of the last event.
+        let message = reply.lines().rev().map(|l| l.strip_prefix("data:").unwrap_or(l).trim());
+        let message: Option<Json> = message.filter(|l| l.starts_with('{')).find_map(|l| serde_json::from_str(l).ok());
+        (status, message.map(|m| m["result"]["structuredContent"].clone()).unwrap_or_default())
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> Pid {
+        self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).expect("it runs")
+    }
+
+    /// Posts one call and returns the connection that its answer will come on.
+    pub async fn send(&self, token: &str, tool: &str, arguments: &Json) -> TcpStream {
         let body = serde_json::json!({
             "jsonrpc": "2.0", "id": 1, "method": "tools/call",
             "params": { "name": tool, "arguments": arguments, "_meta": {
@@ -63,13 +86,7 @@ impl Served {
         );
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("it listens");
         stream.write_all(request.as_bytes()).await.expect("a request is sent");
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).await.expect("an answer comes");
-        let status = reply.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
-        // The message stands on one line, as the body or as the data of the last event.
-        let message = reply.lines().rev().map(|l| l.strip_prefix("data:").unwrap_or(l).trim());
-        let message: Option<Json> = message.filter(|l| l.starts_with('{')).find_map(|l| serde_json::from_str(l).ok());
-        (status, message.map(|m| m["result"]["structuredContent"].clone()).unwrap_or_default())
+        stream
     }
 
     /// Calls an action of the stock pack on a target.

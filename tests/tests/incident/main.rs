@@ -9,6 +9,7 @@ mod cli_site;
 mod clients;
 mod demo;
 mod door;
+mod operations;
 mod order;
 mod process;
 mod random_kills;

@@ -38,6 +38,7 @@ pub fn principal(agent: &str, door: Door) -> Principal {
         roles: vec!["oncall".into()],
         door,
         scope: Scope::default(),
+        credential: None,
     }
 }
 
@@ -103,6 +104,7 @@ impl FakeGate {
                 expires_at: "2026-01-01T01:00:00Z".into(),
                 digest: "9f2c".into(),
                 message: "nobody has decided yet".into(),
+                replayed: false,
             }))),
         }
     }
@@ -207,6 +209,8 @@ fn outcome(action: &str, summary: &str) -> Outcome {
         suggestion: None,
         approval: None,
         record_degraded: false,
+        replayed: false,
+        result_not_kept: false,
     }
 }
 

@@ -14,6 +14,7 @@ mod pins;
 mod policy;
 mod privileges;
 mod reload;
+mod scopes;
 mod timeouts;
 mod values;
 mod world;

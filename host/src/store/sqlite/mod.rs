@@ -3,9 +3,11 @@
 
 mod approvals;
 pub(super) mod files;
+mod operations;
 mod packs;
 mod rows;
 mod schema;
+mod tokens;
 
 use std::{
     path::{Path, PathBuf},
@@ -21,8 +23,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
 
 use super::{
-    Approval, ChangeMark, ConsumedApproval, Creation, Filter, NewApproval, PackChange, PackFloor, PackVersion,
-    Remembered, RequestDigest, Requester, State, Store, StoreError, Terminal, TransitionError, Vote,
+    Approval, ChangeMark, Claim, ClaimedOperation, ConsumedApproval, Creation, Filter, NewApproval, NewOperation,
+    NewToken, Operation, OperationKey, PackChange, PackFloor, PackVersion, Remembered, RequestDigest, Requester,
+    Revoked, State, Store, StoreError, Terminal, Token, TransitionError, Vote,
 };
 
 /// How long a write waits for another process's write: each takes about a millisecond, so this is a stuck disk.
@@ -128,7 +131,14 @@ fn use_wal(connection: &Connection) -> Result<(), StoreError> {
 
 impl Store for SqliteStore {
     fn create(&self, new: NewApproval, now: Timestamp) -> Result<Creation, TransitionError> {
-        self.write(|tx| approvals::create(tx, &new, now))
+        self.write(|tx| {
+            let creation = approvals::create(tx, &new, now)?;
+            if new.request.operation.is_some() {
+                let (Creation::Created { approval, .. } | Creation::Joined(approval)) = &creation;
+                operations::held(tx, &new.request.run, &approval.id)?;
+            }
+            Ok(creation)
+        })
     }
 
     fn get(&self, id: &str) -> Result<Option<Approval>, StoreError> {
@@ -186,6 +196,58 @@ impl Store for SqliteStore {
         self.write(|tx| approvals::mark_orphans_unknown(tx, is_alive, now))
     }
 
+    fn claim_operation(
+        &self,
+        new: &NewOperation,
+        is_alive: &dyn Fn(&str) -> bool,
+        now: Timestamp,
+    ) -> Result<Claim, StoreError> {
+        Ok(match self.write(|tx| operations::claim(tx, new, is_alive, now))? {
+            operations::Found::Known(operation) => Claim::Known(operation),
+            operations::Found::Free { instead_of } => {
+                Claim::Claimed { claimed: ClaimedOperation::new(new.run.clone(), new.instance.clone()), instead_of }
+            }
+        })
+    }
+
+    fn begin_operation(&self, claimed: &ClaimedOperation) -> Result<(), StoreError> {
+        self.write(|tx| operations::begin(tx, claimed.run(), claimed.instance()))
+    }
+
+    fn finish_operation(
+        &self,
+        claimed: &ClaimedOperation,
+        result: &serde_json::Value,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(|tx| operations::finish(tx, claimed.run(), claimed.instance(), result, now))
+    }
+
+    fn release_operation(&self, claimed: &ClaimedOperation) -> Result<bool, StoreError> {
+        self.write(|tx| operations::release(tx, claimed.run(), claimed.instance()))
+    }
+
+    fn forget_operation(&self, operation: &Operation) -> Result<bool, StoreError> {
+        self.write(|tx| operations::release(tx, &operation.run, &operation.instance))
+    }
+
+    fn close_operation(
+        &self,
+        operation: &Operation,
+        result: &serde_json::Value,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(|tx| operations::finish(tx, &operation.run, &operation.instance, result, now))
+    }
+
+    fn operation(&self, key: &OperationKey) -> Result<Option<Operation>, StoreError> {
+        self.read(|tx| operations::get(tx, key))
+    }
+
+    fn running_operations(&self) -> Result<Vec<Operation>, StoreError> {
+        self.read(operations::running)
+    }
+
     fn change_mark(&self) -> Result<ChangeMark, StoreError> {
         let connection = self.lock();
         let others = connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
@@ -215,6 +277,26 @@ impl Store for SqliteStore {
 
     fn pack_history(&self, name: &str) -> Result<Vec<PackChange>, StoreError> {
         self.read(|tx| packs::history(tx, name))
+    }
+
+    fn create_token(&self, new: &NewToken, now: Timestamp) -> Result<Token, StoreError> {
+        self.write(|tx| tokens::create(tx, new, now))
+    }
+
+    fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+        self.read(tokens::all)
+    }
+
+    fn valid_tokens(&self, now: Timestamp) -> Result<Vec<Token>, StoreError> {
+        self.read(|tx| tokens::valid(tx, now))
+    }
+
+    fn revoke_token(&self, id: &str, by: &str, reason: &str, now: Timestamp) -> Result<Revoked, StoreError> {
+        self.write(|tx| tokens::revoke(tx, id, by, reason, now))
+    }
+
+    fn tokens_used(&self, used: &[(String, Timestamp)]) -> Result<(), StoreError> {
+        self.write(|tx| tokens::used(tx, used))
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {

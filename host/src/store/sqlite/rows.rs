@@ -90,16 +90,18 @@ pub(super) fn insert(tx: &Connection, new: &NewApproval, now: Timestamp) -> Resu
     let arguments = canonical_object(&request.arguments);
     let pins = to_json(&request.pins)?;
     let evidence = canonical_json(&request.evidence);
-    if arguments.len() + pins.len() + evidence.len() + request.reason.len() > REQUEST_LIMIT {
+    let said = [Some(&request.reason), request.agent_evidence.as_ref(), request.agent_expected.as_ref()];
+    let said: usize = said.into_iter().flatten().map(String::len).sum();
+    if arguments.len() + pins.len() + evidence.len() + said > REQUEST_LIMIT {
         return Err(StoreError::Invalid(format!("it is larger than {REQUEST_LIMIT} bytes")));
     }
     tx.prepare_cached(
         "INSERT INTO approvals (id, digest, nonce, run, agent, person, os_user, roles, door, action, pack_digest, risk,
              target, target_identity, arguments, reason, rule, policy_digest, pins, evidence, needed, approvers,
-             execute_within, created_at, decide_by)
+             execute_within, created_at, decide_by, agent_evidence, agent_expected, operation)
          VALUES (:id, :digest, :nonce, :run, :agent, :person, :os_user, :roles, :door, :action, :pack_digest, :risk,
              :target, :target_identity, :arguments, :reason, :rule, :policy_digest, :pins, :evidence, :needed, :approvers,
-             :execute_within, :created_at, :decide_by)",
+             :execute_within, :created_at, :decide_by, :agent_evidence, :agent_expected, :operation)",
     )?
     .execute(named_params! {
         ":id": new.id,
@@ -118,6 +120,9 @@ pub(super) fn insert(tx: &Connection, new: &NewApproval, now: Timestamp) -> Resu
         ":target_identity": request.target_identity,
         ":arguments": arguments,
         ":reason": request.reason,
+        ":agent_evidence": request.agent_evidence,
+        ":agent_expected": request.agent_expected,
+        ":operation": request.operation,
         ":rule": request.rule,
         ":policy_digest": request.policy_digest,
         ":pins": pins,
@@ -195,6 +200,9 @@ fn read(row: &Row<'_>) -> Result<Approval, StoreError> {
             target_identity: row.get("target_identity")?,
             arguments: from_json(row, "arguments")?,
             reason: row.get("reason")?,
+            agent_evidence: row.get("agent_evidence")?,
+            agent_expected: row.get("agent_expected")?,
+            operation: row.get("operation")?,
             rule: row.get("rule")?,
             policy_digest: row.get("policy_digest")?,
             pins: from_json(row, "pins")?,

@@ -11,7 +11,8 @@ use crate::store::StoreError;
 /// `LkGt`, in the file's header, tells our file from another program's (<https://sqlite.org/fileformat2.html>, 1.3.16).
 const APPLICATION_ID: i32 = 0x4c6b_4774;
 
-const MIGRATIONS: &[&str] = &[include_str!("migration_1.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migration_1.sql"), include_str!("migration_2.sql"), include_str!("migration_3.sql")];
 
 /// Refuses a file that is not ours to use, before anything of it is changed.
 pub(super) fn check(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
@@ -98,7 +99,7 @@ mod tests {
         fs::write(&path, "").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         drop(SqliteStore::open(&path).unwrap());
-        assert_eq!(versions(&path), [1]);
+        assert_eq!(versions(&path), (1..=i64::try_from(MIGRATIONS.len()).unwrap()).collect::<Vec<_>>());
     }
 
     #[test]

@@ -19,6 +19,14 @@ pub(crate) static DUPLICATE_INDEXES: Action = Action::read("duplicate_indexes")
          are not duplicates. Bytes of an index of a partitioned table are those of all its partitions.",
     )
     .statements(&[&DUPLICATE_READ])
+    .search_terms(&[
+        "redundant index",
+        "same index twice",
+        "overlapping indexes",
+        "identical indexes",
+        "same columns",
+        "superfluous index",
+    ])
     .examples(&[("are we paying twice for the same index?", "{}")])
     .run(duplicate);
 

@@ -20,6 +20,15 @@ pub(crate) static INVALID_INDEXES: Action = Action::read("invalid_indexes")
     )
     .statements(&[&SEES_OTHERS, &INVALID_READ])
     .privileges(MONITOR)
+    .search_terms(&[
+        "invalid index",
+        "failed index build",
+        "broken index",
+        "ccnew",
+        "leftover index",
+        "create index concurrently failed",
+        "half-built index",
+    ])
     .examples(&[("did the concurrent index build leave something behind?", "{}")])
     .run(invalid);
 

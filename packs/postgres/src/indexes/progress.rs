@@ -61,6 +61,15 @@ pub(crate) static PROGRESS_CREATE_INDEX: Action = Action::read("progress_create_
     .statements(&[&SEES_OTHERS, &PROGRESS_READ])
     .privileges(MONITOR)
     .on_standby(false)
+    .search_terms(&[
+        "index build progress",
+        "create index is stuck",
+        "create index concurrently",
+        "reindex progress",
+        "how far is the index",
+        "index build takes forever",
+        "when does the index finish",
+    ])
     .examples(&[("how far is the index build, and what does it wait for?", "{}")])
     .run(|call| {
         report_sessions(call, &PROGRESS_READ, "Index builds", |count| match count {

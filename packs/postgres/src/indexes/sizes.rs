@@ -82,6 +82,15 @@ pub(crate) static INDEX_SIZES: Action = Action::read("index_sizes")
     )
     .params(&[LIMIT])
     .statements(&[&SIZES_READ])
+    .search_terms(&[
+        "biggest indexes",
+        "largest indexes",
+        "index size",
+        "index bloat",
+        "index usage",
+        "disk usage",
+        "how big is the index",
+    ])
     .examples(&[("which indexes take up the disk?", r#"{"limit": 50}"#)])
     .run(|call| {
         let rows = call.execute(&SIZES_READ)?;

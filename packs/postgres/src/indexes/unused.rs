@@ -20,6 +20,15 @@ pub(crate) static UNUSED_INDEXES: Action = Action::read("unused_indexes")
     )
     .params(&[LIMIT])
     .statements(&[&UNUSED_READ])
+    .search_terms(&[
+        "index nobody uses",
+        "index never used",
+        "never scanned",
+        "index to drop",
+        "unnecessary index",
+        "superfluous index",
+        "dead weight",
+    ])
     .examples(&[("which indexes could we drop?", r#"{"limit": 50}"#)])
     .run(unused);
 

@@ -21,6 +21,16 @@ pub(crate) static ANALYZE_TABLE: Action = Action::maintain("analyze_table")
     .side_effects("The planner's statistics of the table are replaced; cached plans of it are made anew.")
     .privileges(MAINTAIN)
     .preview(&[&TABLE_READ], preview)
+    .search_terms(&[
+        "update statistics",
+        "refresh statistics",
+        "stale statistics",
+        "planner statistics",
+        "wrong row estimates",
+        "bad plan",
+        "plan changed",
+        "run analyze",
+    ])
     .run(|call| maintain(call, &ANALYZE, "analyzed"))
     .examples(&[("queries on orders got slow after last night's import", r#"{"schema": "public", "table": "orders"}"#)]);
 

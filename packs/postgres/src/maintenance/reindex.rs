@@ -133,6 +133,17 @@ pub(crate) static REINDEX_CONCURRENT: Action = Action::maintain("reindex_concurr
     )
     .privileges(&["pg_monitor", "MAINTAIN ON TABLE"])
     .preview(&[&SEES_OTHERS, &INDEX_READ, &BLOCKERS], preview)
+    .search_terms(&[
+        "reindex",
+        "rebuild index",
+        "index bloat",
+        "bloated index",
+        "corrupt index",
+        "repair index",
+        "invalid index",
+        "shrink index",
+        "recreate index",
+    ])
     .run(run)
     .examples(&[(
         "the index on orders has bloated to three times its size",

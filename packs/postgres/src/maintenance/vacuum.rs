@@ -38,6 +38,14 @@ pub(crate) static VACUUM_TABLE: Action = Action::maintain("vacuum_table")
     )
     .privileges(MAINTAIN)
     .preview(&[&TABLE_READ], preview)
+    .search_terms(&[
+        "run vacuum",
+        "clean up dead rows",
+        "remove dead rows",
+        "remove bloat",
+        "manual vacuum",
+        "reclaim space",
+    ])
     .run(|call| {
         if call.boolean("analyze")? {
             maintain(call, &VACUUM_ANALYZE, "vacuumed and analyzed")

@@ -51,6 +51,16 @@ pub(crate) static CANCEL_QUERY: Action = Action::act("cancel_query")
     .side_effects("The running query ends with an error (57014), which the client sees; its transaction is aborted.")
     .privileges(&["pg_monitor", "pg_signal_backend"])
     .preview(&[&SEES_OTHERS, &BACKEND], preview)
+    .search_terms(&[
+        "stop a query",
+        "kill a query",
+        "abort a query",
+        "cancel a statement",
+        "pg_cancel_backend",
+        "interrupt a query",
+        "stop a runaway query",
+        "end a long query",
+    ])
     .run(run)
     .examples(&[("a report has been running for an hour and slows everything down", r#"{"pid": 4471}"#)]);
 

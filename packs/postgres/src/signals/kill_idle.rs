@@ -109,6 +109,15 @@ pub(crate) static KILL_IDLE: Action = Action::act("kill_idle")
     .side_effects("Each listed client loses its connection, and its open transaction is rolled back.")
     .privileges(&["pg_monitor", "pg_signal_backend"])
     .preview(&[&SEES_OTHERS, &IDLE, &OUT_OF_REACH], preview)
+    .search_terms(&[
+        "kill idle transactions",
+        "kill idle in transaction",
+        "end idle sessions",
+        "close idle transactions",
+        "clean up open transactions",
+        "terminate idle sessions",
+        "stale transactions",
+    ])
     .run(run)
     .examples(&[("clear the transactions that the failed deploy left open", r#"{"older_than_seconds": 600}"#)]);
 

@@ -65,6 +65,18 @@ pub(crate) static TERMINATE_BACKEND: Action = Action::act("terminate_backend")
     .side_effects("The client loses its connection, and whatever its open transaction had done is rolled back.")
     .privileges(&["pg_monitor", "pg_signal_backend"])
     .preview(&[&SEES_OTHERS, &BACKEND], preview)
+    .search_terms(&[
+        "kill a session",
+        "kill a connection",
+        "kill the blocker",
+        "pg_terminate_backend",
+        "disconnect a client",
+        "end a session",
+        "close a connection",
+        "kick out",
+        "kill pid",
+        "kill process",
+    ])
     .run(run)
     .examples(&[(
         "a crashed deploy left a transaction open that blocks every writer: end backend 4471",

@@ -60,6 +60,15 @@ pub(crate) static LARGEST_TABLES_FULL: Action = Action::read("largest_tables_ful
     )
     .params(&[Param::integer("limit", 1, 200).default(50).describe("How many rows at most")])
     .statements(&[&FULL_READ])
+    .search_terms(&[
+        "biggest tables",
+        "largest tables",
+        "row count",
+        "number of rows",
+        "tables of all schemas",
+        "how many rows",
+        "disk usage",
+    ])
     .examples(&[("which tables are large, and are they vacuumed?", r#"{"limit": 20}"#)])
     .run(full);
 

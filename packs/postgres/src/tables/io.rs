@@ -82,6 +82,16 @@ pub(crate) static TABLE_IO: Action = Action::read("table_io")
     )
     .params(&[LIMIT])
     .statements(&[&IO_READ])
+    .search_terms(&[
+        "disk reads",
+        "read io",
+        "buffer misses",
+        "cache misses",
+        "which table causes io",
+        "disk is busy",
+        "hot tables",
+        "pg_statio",
+    ])
     .examples(&[("the disk is busy; which tables are read?", r#"{"limit": 10}"#)])
     .run(|call| {
         let rows = call.execute(&IO_READ)?;

@@ -99,6 +99,15 @@ pub(crate) static SEQ_SCAN_OFFENDERS: Action = Action::read("seq_scan_offenders"
     )
     .params(&[LIMIT])
     .statements(&[&SCANS_READ])
+    .search_terms(&[
+        "missing index",
+        "full table scan",
+        "seq scan",
+        "table without an index",
+        "needs an index",
+        "high read load",
+        "reads the whole table",
+    ])
     .examples(&[("reads are high; which tables lack an index?", "{}")])
     .run(|call| {
         let rows = call.execute(&SCANS_READ)?;

@@ -41,6 +41,17 @@ pub(crate) static TABLE_SIZES: Action = Action::read("table_sizes")
     )
     .params(&[SCHEMA, LIMIT])
     .statements(&[&SCHEMA_EXISTS, &SIZES_READ])
+    .search_terms(&[
+        "biggest tables",
+        "table size",
+        "disk usage",
+        "what takes up the disk",
+        "disk full",
+        "disk space",
+        "toast size",
+        "how big is the table",
+        "tables grow",
+    ])
     .examples(&[
         ("what takes up the disk?", r#"{"schema": "public", "limit": 10}"#),
         ("are the catalogs bloated?", r#"{"schema": "pg_catalog"}"#),

@@ -65,6 +65,14 @@ pub(crate) static HOT_UPDATE_RATIO: Action = Action::read("hot_update_ratio")
     .params(&[LIMIT])
     .statements(&[&UPDATES_READ])
     .on_standby(false)
+    .search_terms(&[
+        "heap only tuple",
+        "fillfactor",
+        "update-heavy table",
+        "write amplification",
+        "updates bloat indexes",
+        "non-hot updates",
+    ])
     .examples(&[("which tables bloat their indexes by updates?", "{}")])
     .run(|call| {
         let rows = call.execute(&UPDATES_READ)?;

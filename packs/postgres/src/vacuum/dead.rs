@@ -65,6 +65,14 @@ pub(crate) static DEAD_TUPLES_TOP: Action = Action::read("dead_tuples_top")
     .params(&[LIMIT])
     .statements(&[&DEAD_READ])
     .on_standby(false)
+    .search_terms(&[
+        "bloated tables",
+        "table bloat",
+        "dead tuples",
+        "dead rows",
+        "n_dead_tup",
+        "deleted rows still take space",
+    ])
     .examples(&[("queries got slow; which tables are bloated with dead rows?", "{}")])
     .run(|call| {
         let rows = call.execute(&DEAD_READ)?;

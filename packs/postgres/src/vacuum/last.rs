@@ -95,6 +95,15 @@ pub(crate) static LAST_VACUUM_PER_TABLE: Action = Action::read("last_vacuum_per_
     .params(&[LIMIT])
     .statements(&[&LAST_READ])
     .on_standby(false)
+    .search_terms(&[
+        "last vacuum",
+        "last autovacuum",
+        "never vacuumed",
+        "when was it vacuumed",
+        "last analyze",
+        "vacuum history",
+        "not vacuumed for days",
+    ])
     .examples(&[("does autovacuum reach every table?", r#"{"limit": 50}"#)])
     .run(|call| {
         let rows = call.execute(&LAST_READ)?;

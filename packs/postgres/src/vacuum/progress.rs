@@ -105,6 +105,15 @@ pub(crate) static PROGRESS_VACUUM: Action = Action::read("progress_vacuum")
     .statements(&[&SEES_OTHERS, &PROGRESS_READ])
     .privileges(MONITOR)
     .on_standby(false)
+    .search_terms(&[
+        "vacuum progress",
+        "vacuum is running",
+        "vacuum takes forever",
+        "how far is the vacuum",
+        "vacuum is stuck",
+        "pg_stat_progress_vacuum",
+        "when does vacuum finish",
+    ])
     .examples(&[("is the vacuum getting anywhere?", "{}")])
     .run(|call| {
         report_sessions(call, &PROGRESS_READ, "Vacuums", |count| match count {

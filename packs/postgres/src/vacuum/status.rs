@@ -25,6 +25,16 @@ pub(crate) static VACUUM_STATUS: Action = Action::read("vacuum_status")
     .params(&[SCHEMA, LIMIT])
     .statements(&[&SCHEMA_EXISTS, &STATUS_READ])
     .on_standby(false)
+    .search_terms(&[
+        "autovacuum keeping up",
+        "autovacuum thresholds",
+        "when will autovacuum come",
+        "due for vacuum",
+        "needs vacuum",
+        "vacuum backlog",
+        "stale statistics",
+        "autovacuum disabled on a table",
+    ])
     .examples(&[("is autovacuum keeping up with our tables?", r#"{"schema": "public"}"#)])
     .run(status);
 

@@ -82,6 +82,15 @@ pub(crate) static AUTOVACUUM_WORKERS: Action = Action::read("autovacuum_workers"
     .statements(&[&SEES_OTHERS, &AUTOVACUUM_READ, &WORKERS_READ])
     .privileges(MONITOR)
     .on_standby(false)
+    .search_terms(&[
+        "autovacuum running",
+        "autovacuum launcher",
+        "autovacuum_max_workers",
+        "vacuum cost limit",
+        "autovacuum uses io",
+        "workers busy",
+        "autovacuum process",
+    ])
     .examples(&[("is autovacuum running at all?", "{}"), ("are all workers busy?", "{}")])
     .run(workers);
 

@@ -50,6 +50,18 @@ pub(crate) static XID_WRAPAROUND_PROXIMITY: Action = Action::read("xid_wraparoun
          vacuumed first. What keeps vacuum from freezing, backend_holding_xmin tells.",
     )
     .statements(&[&WRAPAROUND_READ, &OLDEST_READ])
+    .search_terms(&[
+        "xid wraparound",
+        "transaction id wraparound",
+        "transaction ids run out",
+        "freeze",
+        "datfrozenxid",
+        "multixact",
+        "must be vacuumed within",
+        "not accepting commands",
+        "xid age",
+        "autovacuum to prevent wraparound",
+    ])
     .examples(&[("the log warns of wraparound; how much time is left?", "{}")])
     .run(proximity);
 

@@ -51,7 +51,7 @@ async fn the_inspector_lists_and_calls_over_both_transports() {
     let http = ["--transport", "http", "--server-url", &url, "--header", &header];
     let call = json!({ "reason": WHY }).to_string();
     for (place, eras) in [(&stdio[..], &["legacy", "modern"][..]), (&http[..], &["legacy", "modern"][..])] {
-        for era in eras {
+        for &era in eras {
             let place = [place, &["--protocol-era", era]].concat();
             let listed = inspect(&site, &[&place[..], &["--method", "tools/list", "--strict"]].concat()).await;
             let tools = listed["tools"].as_array().expect("a list");
