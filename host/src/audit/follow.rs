@@ -67,7 +67,7 @@ impl Follow {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn next(&mut self) -> Result<Option<Found>, DiskError> {
+    pub fn advance(&mut self) -> Result<Option<Found>, DiskError> {
         loop {
             if let Some(found) = self.read()? {
                 return Ok(Some(found));
@@ -159,7 +159,7 @@ mod tests {
 
     fn seqs(follow: &mut Follow) -> Vec<Result<u64, ()>> {
         let mut seqs = Vec::new();
-        while let Some(found) = follow.next().unwrap() {
+        while let Some(found) = follow.advance().unwrap() {
             seqs.push(found.line.map(|(line, _)| line.seq()).map_err(drop));
         }
         seqs
@@ -187,8 +187,8 @@ mod tests {
         let path = dir.path().join(segment::name(1));
         fs::write(&path, format!("{}\n{}\n", line(1), line(2))).unwrap();
         let mut follow = Follow::open(dir.path(), None).unwrap();
-        follow.next().unwrap();
-        let second = follow.next().unwrap().unwrap();
+        follow.advance().unwrap();
+        let second = follow.advance().unwrap().unwrap();
         let place = second.place;
         assert_eq!(follow.line_at(place).unwrap(), second.line.ok());
         for wrong in [

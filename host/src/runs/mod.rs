@@ -182,7 +182,7 @@ impl Runs {
     fn read_on(&self, connection: &mut Connection) -> Result<CaughtUp, RunsError> {
         let position = file::position(connection)?;
         let mut record = self.follow(position.as_ref())?;
-        if record.is_some() && record.as_mut().map(Follow::next).transpose()?.flatten().is_none() {
+        if record.is_some() && record.as_mut().map(Follow::advance).transpose()?.flatten().is_none() {
             return Ok(CaughtUp::default());
         }
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -199,7 +199,7 @@ impl Runs {
         };
         let mut lines = 0;
         let mut more = false;
-        while let Some(found) = record.next()? {
+        while let Some(found) = record.advance()? {
             let mut at = position.unwrap_or_else(Position::start);
             (at.segment, at.offset) = (found.place.segment, found.place.end());
             match &found.line {
