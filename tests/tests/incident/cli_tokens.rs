@@ -88,7 +88,7 @@ async fn a_token_comes_and_goes_while_the_server_runs() {
     assert_eq!(status(at, "lgt_nobody").await, Some(401));
 
     let shown = succeeds(&site, &["token", "show", &first]).await;
-    for part in [&first, "valid", "cursor", "ada", "oncall", "postgres", &os_user()] {
+    for part in [first.as_str(), "valid", "cursor", "ada", "oncall", "postgres", os_user().as_str()] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     let said = run(lockgate(&site).args(["token", "revoke", &first, "--reason", "left on a train"])).await;
@@ -119,7 +119,7 @@ async fn a_token_comes_and_goes_while_the_server_runs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_can_not_be_is_not_made() {
-    let site = site("no-tokens").await;
+    let site = site("notokens").await;
     for (arguments, part) in [
         (&["--agent", "a", "--expires", "never"][..], "every token expires"),
         (&["--agent", "a", "--expires", "400d"], "at most 366d"),
