@@ -43,9 +43,9 @@ impl Key {
     fn read(jwk: &Value) -> Option<Self> {
         let text = |name: &str| jwk.get(name).and_then(Value::as_str);
         let is_for_signatures = jwk.get("use").is_none_or(|used| used == "sig");
-        let may_verify = jwk.get("key_ops").is_none_or(|ops| {
-            ops.as_array().is_some_and(|ops| ops.iter().any(|operation| operation == "verify"))
-        });
+        let may_verify = jwk
+            .get("key_ops")
+            .is_none_or(|ops| ops.as_array().is_some_and(|ops| ops.iter().any(|operation| operation == "verify")));
         if !is_for_signatures || !may_verify {
             return None;
         }
@@ -82,9 +82,8 @@ impl Key {
             Kind::Ed25519 => algorithm == Algorithm::EdDSA,
         };
         // RFC 9864 names EdDSA by its curve.
-        let is_meant = |only: &str| {
-            only == format!("{algorithm:?}") || (algorithm == Algorithm::EdDSA && only == "Ed25519")
-        };
+        let is_meant =
+            |only: &str| only == format!("{algorithm:?}") || (algorithm == Algorithm::EdDSA && only == "Ed25519");
         of_kind && self.only.as_deref().is_none_or(is_meant) && (id.is_none() || self.id.as_deref() == id)
     }
 
@@ -155,7 +154,12 @@ mod tests {
         assert!(!one(&ed(&json!({ "alg": "ES256" }))).unwrap().suits(Algorithm::EdDSA, None));
         assert!(one(&ed(&json!({ "alg": "Ed25519" }))).unwrap().suits(Algorithm::EdDSA, None));
         assert!(one(&ed(&json!({ "use": "sig", "key_ops": ["verify"] }))).is_some());
-        for not in [json!({ "use": "enc" }), json!({ "key_ops": ["sign"] }), json!({ "key_ops": "verify" }), json!({ "kid": 7 })] {
+        for not in [
+            json!({ "use": "enc" }),
+            json!({ "key_ops": ["sign"] }),
+            json!({ "key_ops": "verify" }),
+            json!({ "kid": 7 }),
+        ] {
             assert!(one(&ed(&not)).is_none(), "{not}");
         }
     }
@@ -179,6 +183,28 @@ mod tests {
             json!("RSA"),
         ] {
             assert!(one(&not).is_none(), "{not}");
+        }
+    }
+
+    /// Tokens that another program signed are verified by their own key, whole, and by no other.
+    #[test]
+    fn a_signature_is_by_one_key_over_all_of_a_token() {
+        let signed: Value = serde_json::from_str(include_str!("fixtures/signed.json")).unwrap();
+        let keys = Key::set(signed.to_string().as_bytes()).unwrap();
+        assert_eq!(keys.len(), 2);
+        let allowed = [Algorithm::RS256, Algorithm::ES256];
+        for (number, token) in signed["tokens"].as_array().unwrap().iter().enumerate() {
+            let token = token.as_str().unwrap();
+            let verified: Vec<bool> =
+                keys.iter().map(|key| key.verifies(&Jwt::take_apart(token, &allowed).unwrap())).collect();
+            assert_eq!(verified, [number == 0, number == 1], "{token}");
+            let other = token.replacen("eyJzdWIiOiJ4In0", "eyJzdWIiOiJ5In0", 1);
+            assert!(!keys[number].verifies(&Jwt::take_apart(&other, &allowed).unwrap()), "another payload");
+            let (signed, signature) = token.rsplit_once('.').unwrap();
+            for cut in ["", &signature[..signature.len() - 4]] {
+                let cut = format!("{signed}.{cut}");
+                assert!(!keys[number].verifies(&Jwt::take_apart(&cut, &allowed).unwrap()), "a cut signature");
+            }
         }
     }
 
