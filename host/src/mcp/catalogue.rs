@@ -73,14 +73,20 @@ pub(super) fn limit(arguments: &Map<String, Value>, usual: usize, most: usize) -
     }
 }
 
+/// Unknown arguments that are named one by one; a flood gets a short answer.
+const NAMED: usize = 8;
+
 /// A problem for each argument that a tool does not take.
 pub(super) fn unknown(arguments: &Map<String, Value>, known: &[&str]) -> Vec<Problem> {
     let takes = known.join("`, `");
-    arguments
-        .keys()
-        .filter(|name| !known.contains(&name.as_str()))
-        .map(|name| problem(&shown(name, 80), format!("is not an argument of this tool; it takes `{takes}`")))
-        .collect()
+    let strange: Vec<&String> = arguments.keys().filter(|name| !known.contains(&name.as_str())).collect();
+    let one =
+        |name: &&String| problem(&shown(name, 80), format!("is not an argument of this tool; it takes `{takes}`"));
+    let mut problems: Vec<Problem> = strange.iter().take(NAMED).map(one).collect();
+    if let Some(more) = strange.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        problems.push(problem("", format!("and {more} more arguments that this tool does not take")));
+    }
+    problems
 }
 
 /// What fits.
@@ -115,11 +121,13 @@ pub fn found(
             takes => format!("  takes {}", takes.join("; ")),
         });
     }
-    lines.push(format!("\nNext: `{run}` runs one of these, `{get}` says more of it. If none is what you meant, ask again in other words."));
+    lines.push(format!(
+        "\nNext: `{get}` says more of one, `{run}` runs it. If none is what you meant, ask again in other words."
+    ));
     let content = json!({
         "status": "found",
         "actions": actions.iter().map(|(action, found)| in_short(action, found)).collect::<Vec<_>>(),
-        "next": { "tool": run, "arguments": { "action": actions.first().map(|(action, _)| &action.name) } },
+        "next": { "tool": get, "arguments": { "action": actions.first().map(|(action, _)| &action.name) } },
     });
     answered(lines.join("\n"), content)
 }

@@ -12,7 +12,7 @@ use std::{
 use rmcp::{
     ErrorData, Peer, RoleServer,
     model::SubscriptionFilter,
-    service::{NotificationContext, SubscriptionContext},
+    service::{RequestContext, SubscriptionContext},
 };
 use serde::Serialize;
 use tokio::sync::watch;
@@ -88,9 +88,9 @@ impl Shared {
 }
 
 impl<G: Gatekeeper> Server<G> {
-    /// A session has begun: it will be told.
-    pub(super) fn remember(&self, context: &NotificationContext<RoleServer>) {
-        let Some(principal) = self.caller_of(&context.extensions) else { return };
+    /// A session begins: it will be told. Before it is answered, so that no change falls between this and its first list.
+    pub(super) fn remember(&self, context: &RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        let principal = self.principal(context)?;
         // Taken before the lists are, so that no change falls between.
         let changes = self.gatekeeper().changes();
         let seen = Lists::of(self.gatekeeper(), self.settings(), &principal);
@@ -104,6 +104,7 @@ impl<G: Gatekeeper> Server<G> {
             let server = (Arc::downgrade(self.shared_gatekeeper()), Arc::clone(self.shared_settings()));
             tokio::spawn(watch(changes, server, Arc::downgrade(shared)));
         });
+        Ok(())
     }
 
     /// Tells one listener until it has gone.
@@ -155,8 +156,14 @@ async fn watch<G: Gatekeeper>(
 ) {
     while changes.changed().await.is_ok() {
         let (Some(gate), Some(shared)) = (gate.upgrade(), shared.upgrade()) else { return };
+        // An agent's sessions have the same lists; they are made once.
+        let mut known: Vec<(Arc<Principal>, Lists)> = Vec::new();
         for session in shared.sessions().iter_mut() {
-            let now = Lists::of(&*gate, &settings, &session.principal);
+            let made = known.iter().find(|(principal, _)| **principal == *session.principal).map(|(_, lists)| *lists);
+            let now = made.unwrap_or_else(|| Lists::of(&*gate, &settings, &session.principal));
+            if made.is_none() {
+                known.push((Arc::clone(&session.principal), now));
+            }
             let changed = now.changed_since(session.seen);
             session.seen = now;
             tokio::spawn(tokio::time::timeout(PATIENCE, tell_peer(session.peer.clone(), changed)));

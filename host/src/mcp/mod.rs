@@ -1,8 +1,10 @@
 //! The agents' door: an MCP server over whoever keeps the gate. It turns declared actions into tools, calls into
 //! [`Call`](crate::gate::call::Call)s and answers into results; it authenticates who calls over HTTP. It decides nothing
-//! and knows neither packs nor PostgreSQL: [`door::Gatekeeper`] is all it sees of the rooms below.
+//! and knows neither packs nor, but for the playbooks' words, PostgreSQL: [`door::Gatekeeper`] is all it sees of the rooms
+//! below.
 //!
-//! Read [`server`] first; `listing` shows what there is and `calling` carries a call. [`tool`] and [`schema`] describe actions to clients, [`arguments`] takes a call apart,
+//! Read [`server`] first; `listing` shows what there is and `calling` carries a call. [`tool`] and [`schema`] describe actions
+//! to clients, in one of two faces ([`face`]) beside lockgate's own tools ([`own`]); [`arguments`] takes a call apart,
 //! [`result`] and [`table`] word the answers; [`stdio`] and [`http`] are the two transports, and both put what they
 //! receive through [`strict_json`]; [`head`] is as strict with a request's header. Who calls over HTTP is made out by
 //! [`token`] (of the configuration), [`tokens`] (of the store) and [`oauth`] (of an issuer); how often, by [`rate`].
@@ -56,7 +58,7 @@ pub struct McpSettings {
     pub hold_wait: Duration,
     /// The longest wait that `lockgate.await_approval` grants.
     pub longest_wait: Duration,
-    /// Tools on one page of `tools/list`.
+    /// Items on one page of a list.
     pub page_size: usize,
     /// Calls of one agent that may be under way at once, waiting ones too.
     pub calls_per_agent: usize,

@@ -90,7 +90,8 @@ pub fn written(
             Some(*target)
         }
     };
-    let text = Writing { playbook, offered, all: &all, chosen, settings }.text();
+    let face = settings.face.shown(offered, settings);
+    let text = Writing { playbook, offered, all: &all, chosen, face, settings }.text();
     Ok(GetPromptResult::new(vec![PromptMessage::new_text(Speaker::User, text)]).with_description(playbook.when))
 }
 
@@ -99,6 +100,7 @@ struct Writing<'a> {
     offered: &'a [OfferedAction],
     all: &'a [&'a TargetOffer],
     chosen: Option<&'a TargetOffer>,
+    face: Shown,
     settings: &'a McpSettings,
 }
 
@@ -132,13 +134,13 @@ impl Writing<'_> {
     }
 
     fn steps(&self, text: &mut String) {
-        if self.settings.face.shown(self.offered, self.settings) == Shown::Catalogue {
+        if self.face == Shown::Catalogue {
             let run = self.settings.separator.outward(Own::RunAction.name());
             let _ = writeln!(text, "Run each action below with `{run}`.\n");
         }
         let steps = self.playbook.steps.iter().filter_map(|step| self.taken(step).map(|action| (step, action)));
         for (number, (step, action)) in (1..).zip(steps) {
-            let name = match self.settings.face.shown(self.offered, self.settings) {
+            let name = match self.face {
                 Shown::Actions => self.settings.separator.outward(&action.name),
                 Shown::Catalogue => action.name.as_str().into(),
             };

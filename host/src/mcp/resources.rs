@@ -118,6 +118,12 @@ pub fn templates() -> Vec<ResourceTemplate> {
     ]
 }
 
+/// Whether what is at an address changes without a word: a run goes on, and a server goes down.
+#[must_use]
+pub fn is_lively(uri: &str) -> bool {
+    matches!(Address::read(uri), Some(Address::Run(_) | Address::Targets))
+}
+
 /// What is at an address.
 ///
 /// # Errors

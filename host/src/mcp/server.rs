@@ -16,7 +16,7 @@ use rmcp::{
         ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
         ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscriptionFilter, UpdateTaskParams,
     },
-    service::{NotificationContext, RequestContext, SubscriptionContext},
+    service::{RequestContext, SubscriptionContext},
 };
 
 use super::{
@@ -182,6 +182,7 @@ impl<G: Gatekeeper> ServerHandler for Server<G> {
         let instructions = self.instructions(&context)?;
         context.peer.set_peer_info(request.clone());
         let answer = self.negotiate_initialize(&request)?;
+        self.remember(&context)?;
         Ok(answer.with_instructions(instructions))
     }
 
@@ -228,10 +229,11 @@ impl<G: Gatekeeper> ServerHandler for Server<G> {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let principal = self.principal(&context)?;
-        let read = resources::read(self.gatekeeper(), &principal, self.settings(), &request.uri).await?;
-        let (ttl_ms, cache_scope) = listing::hints(&context);
-        let mut answer = read;
-        (answer.ttl_ms, answer.cache_scope) = (ttl_ms, cache_scope);
+        let mut answer = resources::read(self.gatekeeper(), &principal, self.settings(), &request.uri).await?;
+        (answer.ttl_ms, answer.cache_scope) = listing::hints(&context);
+        if resources::is_lively(&request.uri) {
+            answer.ttl_ms = answer.ttl_ms.map(|_| 0);
+        }
         Ok(answer.into())
     }
 
@@ -260,10 +262,6 @@ impl<G: Gatekeeper> ServerHandler for Server<G> {
     ) -> Result<CompleteResult, ErrorData> {
         let principal = self.principal(&context)?;
         complete::answer(self.gatekeeper(), &principal, &request).await
-    }
-
-    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        self.remember(&context);
     }
 
     fn accepted_subscription_filter(&self, _requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {

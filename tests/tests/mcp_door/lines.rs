@@ -96,7 +96,7 @@ async fn the_revision_without_a_handshake_is_served() {
     assert!(found["result"]["supportedVersions"].as_array().unwrap().contains(&json!("2026-07-28")), "{found}");
     assert!(found["result"]["capabilities"]["tools"].is_object());
     let listed = wire.ask(&modern(2, "tools/list", "")).await;
-    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 3);
+    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 4);
     assert_eq!(listed["result"]["cacheScope"], "private", "what one agent may call is not for others");
     let called = wire.ask(&modern(3, "tools/call", &format!(r#""name":"postgres.activity","arguments":{LOOK}"#))).await;
     assert_eq!(called["result"]["resultType"], "complete");
@@ -118,7 +118,7 @@ async fn every_revision_with_a_handshake_is_served() {
 async fn a_real_client_talks_to_a_real_process() {
     let client =
         ().serve(TokioChildProcess::new(Command::new(env!("CARGO_BIN_EXE_mcp_stdio_fixture"))).unwrap()).await.unwrap();
-    assert_eq!(client.list_all_tools().await.unwrap().len(), 3);
+    assert_eq!(client.list_all_tools().await.unwrap().len(), 4);
     let arguments = json!({"reason": "looking around"}).as_object().unwrap().clone();
     let result =
         client.call_tool(CallToolRequestParams::new("postgres.activity").with_arguments(arguments)).await.unwrap();
