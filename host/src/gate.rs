@@ -165,8 +165,7 @@ impl Gate {
     /// with an operation id is carried out once and followed, as [`operations`] has it.
     pub async fn call(self: &Arc<Self>, principal: &Principal, call: Call, hold: Hold) -> Result<Answer, Refused> {
         if let Some(id) = call.operation.clone() {
-            let answer = self.once(principal, call, &id, hold).await;
-            return answer.map(|answer| self.for_eyes_of(principal, answer));
+            return self.once(principal, call, &id, hold).await.map(|answer| self.for_eyes_of(principal, answer));
         }
         let run = match store::random_id("run_") {
             Ok(run) => run,

@@ -42,6 +42,8 @@ struct Told {
     held: Option<Box<Pending>>,
     decided: bool,
     progress: Option<f64>,
+    /// Seconds.
+    waited: Option<u64>,
 }
 
 impl Telling {
@@ -99,7 +101,9 @@ impl Telling {
             news = self.heard.recv() => news,
         } {
             // To a client that reads slowly only the latest is told of several that say the same.
-            while let (Progress::Waiting { .. }, Ok(next)) = (&news, self.heard.try_recv()) {
+            while matches!(news, Progress::Waiting { .. } | Progress::Underway { .. })
+                && let Ok(next) = self.heard.try_recv()
+            {
                 news = next;
             }
             match news {
@@ -125,10 +129,12 @@ impl Telling {
 
     async fn waiting(&self, told: &mut Told, waited: Duration) {
         let (Some(wait), Some(held)) = (self.wait, &told.held) else { return };
-        let now = seconds(waited);
-        if told.progress.is_some_and(|before| now <= before) {
+        if told.waited.is_some_and(|before| waited.as_secs() <= before) {
             return;
         }
+        told.waited = Some(waited.as_secs());
+        // What came before the wait may have counted further than it.
+        let now = told.progress.map_or(seconds(waited), |before| seconds(waited).max(before + STEP));
         let left = wait.saturating_sub(Duration::from_secs(waited.as_secs())).as_secs();
         let approval = &held.approval;
         let message =

@@ -8,8 +8,8 @@ use std::{
 use lockgate::{
     error::{Code, Problem, Refusal},
     gate::call::{
-        Answer, Approved, Call, Door, Health, Hold, OfferedAction, Outcome, Pending, Principal, Refused, Scope, Table,
-        TargetOffer,
+        Answer, Approved, Call, Door, Health, Hold, OfferedAction, Outcome, Pending, Principal, Progress, Refused,
+        Scope, Table, TargetOffer,
     },
     mcp::door::Gatekeeper,
     pack::manifest::{Param, ParamKind, Risk},
@@ -78,10 +78,8 @@ impl FakeGate {
     }
 
     async fn follow(&self, hold: Hold) -> Result<Answer, Refused> {
-        for message in ["the request is recorded", "waiting for a person"] {
-            if let Some(progress) = &hold.progress {
-                let _ = progress.send(message.into());
-            }
+        if let Some(progress) = &hold.progress {
+            let _ = progress.send(Progress::Held(Box::new(pending())));
         }
         let mut decided = self.decided.subscribe();
         tokio::select! {
@@ -96,16 +94,7 @@ impl FakeGate {
                 self.note("wait cancelled".into());
                 Err(refused(Code::Cancelled, "the caller cancelled; the request stays open"))
             }
-            () = tokio::time::sleep(hold.wait) => Ok(Answer::Pending(Box::new(Pending {
-                run: "run_2".into(),
-                approval: "ap_1".into(),
-                action: "postgres.terminate_backend".into(),
-                target: "primary".into(),
-                expires_at: "2026-01-01T01:00:00Z".into(),
-                digest: "9f2c".into(),
-                message: "nobody has decided yet".into(),
-                replayed: false,
-            }))),
+            () = tokio::time::sleep(hold.wait) => Ok(Answer::Pending(Box::new(pending()))),
         }
     }
 }
@@ -194,6 +183,19 @@ impl Gatekeeper for FakeGate {
         self.note(format!("refused {}", call.action));
         let refusal = Refusal::new(Code::InvalidArguments, "the arguments are wrong").with_problems(problems);
         Refused { run: "run_4".into(), refusal }
+    }
+}
+
+fn pending() -> Pending {
+    Pending {
+        run: "run_2".into(),
+        approval: "ap_1".into(),
+        action: "postgres.terminate_backend".into(),
+        target: "primary".into(),
+        expires_at: "2026-01-01T01:00:00Z".into(),
+        digest: "9f2c".into(),
+        message: "nobody has decided yet".into(),
+        ..Pending::default()
     }
 }
 

@@ -2,6 +2,7 @@
 //! and HTTP by hand. Behind the door stands a fake gatekeeper.
 
 mod fake_gate;
+mod held;
 mod http;
 mod identity;
 mod issuer;
@@ -132,7 +133,10 @@ async fn a_held_call_answers_pending_and_is_taken_up_again() {
     });
     connected.gate.saw("awaits ap_1").await;
     // What it waits for is said while it waits, not after.
-    assert_eq!(connected.progress.recv().await.unwrap(), "the request is recorded");
+    assert_eq!(
+        connected.progress.recv().await.unwrap(),
+        "waiting for a person to decide on approval ap_1: 60 s of 60 s left"
+    );
     connected.gate.approve();
     let rmcp::model::CallToolResponse::Complete(done) = waiting.await.unwrap().unwrap() else { panic!("no result") };
     let content = done.structured_content.unwrap();

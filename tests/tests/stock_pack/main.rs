@@ -4,6 +4,7 @@
 mod actions;
 mod arguments;
 mod health;
+mod held_calls;
 mod hostile;
 mod idle;
 mod looking_back;

@@ -19,7 +19,7 @@ use serde_json::json;
 use crate::world::{PATIENCE, Session, app, eventually, refused, run, truth, world};
 
 /// A database of one test, whose extension's view and catalogs may be locked without getting into anybody's way.
-async fn database(name: &str) {
+pub async fn database(name: &str) {
     let primary = world().await.primary;
     primary.execute(&format!("CREATE DATABASE {name} OWNER app")).await.expect("a database");
     let sql = "CREATE EXTENSION pg_stat_statements; SET ROLE app; CREATE TABLE public.plain (id int)";
@@ -27,7 +27,7 @@ async fn database(name: &str) {
 }
 
 /// A host with one target on that database.
-async fn host(name: &str, dbname: &str, lock_ms: u32, statement_ms: u32, more: &str) -> (Site, Arc<Gate>) {
+pub async fn host(name: &str, dbname: &str, lock_ms: u32, statement_ms: u32, more: &str) -> (Site, Arc<Gate>) {
     let mut settings = world().await.primary.target(name, AGENT, dbname);
     settings.lock_timeout_ms = Some(lock_ms);
     settings.statement_timeout_ms = Some(statement_ms);
@@ -39,14 +39,14 @@ async fn host(name: &str, dbname: &str, lock_ms: u32, statement_ms: u32, more: &
 }
 
 /// Holds a lock that a statement waits for.
-async fn locking(dbname: &str, relation: &str) -> Session {
+pub async fn locking(dbname: &str, relation: &str) -> Session {
     let session = Session::of(world().await.primary, "postgres", dbname, "locker").await;
     session.execute(&format!("BEGIN; LOCK TABLE {relation} IN ACCESS EXCLUSIVE MODE")).await;
     session
 }
 
 /// Waits until nothing of a target runs on the server.
-async fn quiet(target: &str) {
+pub async fn quiet(target: &str) {
     let sql = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'lockgate/{target}' AND state <> 'idle'"
     );
