@@ -22,7 +22,8 @@ impl<G: Gatekeeper> Server<G> {
             Err(wait) => {
                 let (minute, burst) = (self.settings().calls_per_minute, self.settings().burst);
                 let seconds = whole_seconds(wait);
-                let message = format!("this agent calls too often: {minute} calls a minute are let in, {burst} at a time");
+                let message =
+                    format!("this agent calls too often: {minute} calls a minute are let in, {burst} at a time");
                 Err(Refusal::new(Code::Overloaded, message)
                     .with_remedy(format!("wait {seconds} s, then call again, and less often from then on")))
             }

@@ -96,13 +96,7 @@ pub async fn accept(listener: TcpListener, router: Router, header: Duration, sto
     }
 }
 
-async fn serve(
-    stream: TcpStream,
-    peer: Peer,
-    router: Router,
-    header: Duration,
-    finish: CancellationToken,
-) {
+async fn serve(stream: TcpStream, peer: Peer, router: Router, header: Duration, finish: CancellationToken) {
     let _ = stream.set_nodelay(true);
     let inner = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {

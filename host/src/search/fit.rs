@@ -167,7 +167,7 @@ impl<'a> Said<'a> {
 
     /// It says more than its words do.
     fn is_telling(&self) -> bool {
-        self.verbatim || self.enough() < ENOUGH
+        self.phrase.field != Field::Title && (self.verbatim || self.enough() < ENOUGH)
     }
 
     /// How much of the words' weight must be the action's own beside it. A term of one word says no more than the word.

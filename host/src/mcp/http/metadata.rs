@@ -124,7 +124,8 @@ mod tests {
             let header = response.headers().get(header::WWW_AUTHENTICATE).map(|v| v.to_str().unwrap().to_owned());
             (response.status().as_u16(), header.unwrap_or_default())
         };
-        let place = "resource_metadata=\"https://gate.example/.well-known/oauth-protected-resource/mcp\", scope=\"lockgate\"";
+        let place =
+            "resource_metadata=\"https://gate.example/.well-known/oauth-protected-resource/mcp\", scope=\"lockgate\"";
         assert_eq!(said(&Stranger::NoCredential, None), (401, "Bearer realm=\"lockgate\"".into()));
         assert_eq!(said(&Stranger::NoCredential, Some(&about)), (401, format!("Bearer realm=\"lockgate\", {place}")));
         let invalid = said(&Stranger::NotValid, Some(&about));

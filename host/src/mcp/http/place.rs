@@ -48,13 +48,17 @@ impl Places {
             (Some(_), Some(_)) => None,
         };
         origin.is_some_and(|(scheme, found)| {
-            let port = |port: Option<u16>| port.or(match scheme.as_str() {
-                "http" => Some(80),
-                "https" => Some(443),
-                _ => None,
-            });
+            let port = |port: Option<u16>| {
+                port.or(match scheme.as_str() {
+                    "http" => Some(80),
+                    "https" => Some(443),
+                    _ => None,
+                })
+            };
             self.origins.iter().any(|(s, allowed)| {
-                *s == scheme && allowed.host == found.host && (allowed.port.is_none() || allowed.port == port(found.port))
+                *s == scheme
+                    && allowed.host == found.host
+                    && (allowed.port.is_none() || allowed.port == port(found.port))
             })
         })
     }
@@ -101,13 +105,15 @@ mod tests {
 
     #[test]
     fn only_our_own_names_are_answered() {
-        let allowed = |uri: &str, hosts: &[&str]| {
-            places().allows_host(&uri.parse().unwrap(), &headers(header::HOST, hosts))
-        };
-        for ours in ["localhost", "LOCALHOST:7432", "127.0.0.1:1", "[::1]:7432", "gate.example", "strict.example:8443"] {
+        let allowed =
+            |uri: &str, hosts: &[&str]| places().allows_host(&uri.parse().unwrap(), &headers(header::HOST, hosts));
+        for ours in ["localhost", "LOCALHOST:7432", "127.0.0.1:1", "[::1]:7432", "gate.example", "strict.example:8443"]
+        {
             assert!(allowed("/mcp", &[ours]), "{ours}");
         }
-        for not in ["evil.example", "127.0.0.1.evil.example", "gate.example.", "strict.example", "a@gate.example", "", " "] {
+        for not in
+            ["evil.example", "127.0.0.1.evil.example", "gate.example.", "strict.example", "a@gate.example", "", " "]
+        {
             assert!(!allowed("/mcp", &[not]), "{not:?}");
         }
         assert!(!allowed("/mcp", &[]));
@@ -121,7 +127,9 @@ mod tests {
         let allowed = |origins: &[&str]| places().allows_origin(&headers(header::ORIGIN, origins));
         assert!(allowed(&[]) && allowed(&["https://ui.example"]) && allowed(&["https://UI.example:443"]));
         assert!(allowed(&["http://dev.example:3000"]), "without a port any port is meant");
-        for not in ["null", "", "https://ui.example:444", "http://ui.example", "https://ui.example.evil.example", "ui.example"] {
+        for not in
+            ["null", "", "https://ui.example:444", "http://ui.example", "https://ui.example.evil.example", "ui.example"]
+        {
             assert!(!allowed(&[not]), "{not:?}");
         }
         assert!(!allowed(&["https://ui.example", "https://ui.example"]));

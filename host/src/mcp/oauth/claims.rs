@@ -77,7 +77,8 @@ fn in_time(claims: &Value, settings: &OAuthSettings, now: Timestamp) -> Result<T
             // Seconds since 1970, with a fraction or without.
             let seconds = value.as_f64().filter(|seconds| (0.0..=2e11).contains(seconds));
             let seconds = seconds.ok_or_else(|| refused(format!("its `{name}` is no time")))?;
-            let since = SignedDuration::try_from_secs_f64(seconds).map_err(|_| refused(format!("its `{name}` is no time")))?;
+            let since =
+                SignedDuration::try_from_secs_f64(seconds).map_err(|_| refused(format!("its `{name}` is no time")))?;
             Timestamp::UNIX_EPOCH.checked_add(since).map(Some).map_err(|_| refused(format!("its `{name}` is no time")))
         }
     };
@@ -218,7 +219,9 @@ mod tests {
     fn a_token_is_for_one_issuer_and_one_resource() {
         let settings = settings("");
         assert!(read_at(json!({}), &settings, NOW).is_ok());
-        assert!(read_at(json!({ "aud": ["https://other.example", "https://gate.example/mcp"] }), &settings, NOW).is_ok());
+        assert!(
+            read_at(json!({ "aud": ["https://other.example", "https://gate.example/mcp"] }), &settings, NOW).is_ok()
+        );
         for bad in [
             json!({ "iss": null }),
             json!({ "iss": "https://idp.example/" }),
@@ -242,7 +245,13 @@ mod tests {
         assert!(valid(json!({ "exp": NOW }), NOW + 29) && !valid(json!({ "exp": NOW }), NOW + 30));
         assert!(valid(json!({ "nbf": NOW + 30 }), NOW) && !valid(json!({ "nbf": NOW + 31 }), NOW));
         assert!(valid(json!({ "exp": f64::from(1_800_000_060_i32) + 0.5 }), NOW));
-        for bad in [json!({ "exp": null }), json!({ "exp": "1800000060" }), json!({ "exp": -1 }), json!({ "exp": 1e300 }), json!({ "nbf": "now" })] {
+        for bad in [
+            json!({ "exp": null }),
+            json!({ "exp": "1800000060" }),
+            json!({ "exp": -1 }),
+            json!({ "exp": 1e300 }),
+            json!({ "nbf": "now" }),
+        ] {
             assert!(!valid(bad.clone(), NOW), "{bad}");
         }
         let found = read_at(json!({ "exp": NOW }), &settings, NOW).unwrap();

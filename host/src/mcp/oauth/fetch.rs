@@ -1,10 +1,7 @@
 //! Fetching an issuer's metadata and keys: over TLS (plainly only from this machine), without following redirects, bounded in
 //! time and length. What is fetched is named by the configuration or by the issuer's own metadata, never by a token.
 
-use std::{
-    net::IpAddr,
-    time::Duration,
-};
+use std::{net::IpAddr, time::Duration};
 
 use reqwest::{Client, StatusCode, Url, redirect};
 use serde_json::Value;
@@ -94,7 +91,8 @@ fn keys_of(bytes: &[u8], issuer: &str) -> Result<Url, String> {
 
 /// An address that nobody in between can answer for.
 pub(super) fn secure(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("`{}` is no address: {error}", crate::outside::shown(text, 200)))?;
+    let url =
+        Url::parse(text).map_err(|error| format!("`{}` is no address: {error}", crate::outside::shown(text, 200)))?;
     let plain = url.scheme() == "http" && is_near(&url);
     if !(url.scheme() == "https" || plain) || url.host_str().is_none() {
         return Err(format!("`{url}` must be https (or http on this machine)"));

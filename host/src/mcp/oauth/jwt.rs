@@ -35,7 +35,8 @@ impl<'a> Jwt<'a> {
         let split = token.rsplit_once('.').and_then(|(signed, signature)| {
             signed.split_once('.').map(|(header, payload)| (signed, header, payload, signature))
         });
-        let Some((signed, header, payload, signature)) = split.filter(|(_, _, payload, _)| !payload.contains('.')) else {
+        let Some((signed, header, payload, signature)) = split.filter(|(_, _, payload, _)| !payload.contains('.'))
+        else {
             return Err(refused("it is no signed JSON Web Token"));
         };
         let header = object(header, "header")?;
@@ -92,13 +93,18 @@ mod tests {
 
     #[test]
     fn a_header_says_which_key_to_ask() {
-        let text = token(r#"{"alg":"EdDSA","typ":"at+jwt","kid":"k1","jwk":{"kty":"oct","k":"AAAA"},"jku":"https://evil.example"}"#);
+        let text = token(
+            r#"{"alg":"EdDSA","typ":"at+jwt","kid":"k1","jwk":{"kty":"oct","k":"AAAA"},"jku":"https://evil.example"}"#,
+        );
         let jwt = Jwt::take_apart(&text, &ALLOWED).unwrap();
         assert_eq!((jwt.algorithm, jwt.key_id.as_deref()), (Algorithm::EdDSA, Some("k1")));
         assert_eq!(format!("{}.{}", jwt.signed, jwt.signature), text);
         assert_eq!(jwt.claims().unwrap().get("iss").unwrap(), "x");
         for kind in ["JWT", "jwt", "AT+JWT", "application/at+jwt"] {
-            assert!(Jwt::take_apart(&token(&format!(r#"{{"alg":"RS256","typ":"{kind}"}}"#)), &ALLOWED).is_ok(), "{kind}");
+            assert!(
+                Jwt::take_apart(&token(&format!(r#"{{"alg":"RS256","typ":"{kind}"}}"#)), &ALLOWED).is_ok(),
+                "{kind}"
+            );
         }
     }
 
@@ -123,7 +129,9 @@ mod tests {
         }
         let good = token(r#"{"alg":"RS256","typ":"JWT"}"#);
         assert!(Jwt::take_apart(&good, &ALLOWED).is_ok());
-        for bad in [format!("{good}.x"), format!("x.{good}"), good.replace('.', ""), format!("{good}{}", "a".repeat(LONGEST))] {
+        for bad in
+            [format!("{good}.x"), format!("x.{good}"), good.replace('.', ""), format!("{good}{}", "a".repeat(LONGEST))]
+        {
             assert!(Jwt::take_apart(&bad, &ALLOWED).is_err());
         }
     }

@@ -43,9 +43,9 @@ impl Key {
     fn read(jwk: &Value) -> Option<Self> {
         let text = |name: &str| jwk.get(name).and_then(Value::as_str);
         let is_for_signatures = jwk.get("use").is_none_or(|used| used == "sig");
-        let may_verify = jwk.get("key_ops").is_none_or(|ops| {
-            ops.as_array().is_some_and(|ops| ops.iter().any(|operation| operation == "verify"))
-        });
+        let may_verify = jwk
+            .get("key_ops")
+            .is_none_or(|ops| ops.as_array().is_some_and(|ops| ops.iter().any(|operation| operation == "verify")));
         if !is_for_signatures || !may_verify {
             return None;
         }
@@ -82,9 +82,8 @@ impl Key {
             Kind::Ed25519 => algorithm == Algorithm::EdDSA,
         };
         // RFC 9864 names EdDSA by its curve.
-        let is_meant = |only: &str| {
-            only == format!("{algorithm:?}") || (algorithm == Algorithm::EdDSA && only == "Ed25519")
-        };
+        let is_meant =
+            |only: &str| only == format!("{algorithm:?}") || (algorithm == Algorithm::EdDSA && only == "Ed25519");
         of_kind && self.only.as_deref().is_none_or(is_meant) && (id.is_none() || self.id.as_deref() == id)
     }
 
@@ -155,7 +154,12 @@ mod tests {
         assert!(!one(&ed(&json!({ "alg": "ES256" }))).unwrap().suits(Algorithm::EdDSA, None));
         assert!(one(&ed(&json!({ "alg": "Ed25519" }))).unwrap().suits(Algorithm::EdDSA, None));
         assert!(one(&ed(&json!({ "use": "sig", "key_ops": ["verify"] }))).is_some());
-        for not in [json!({ "use": "enc" }), json!({ "key_ops": ["sign"] }), json!({ "key_ops": "verify" }), json!({ "kid": 7 })] {
+        for not in [
+            json!({ "use": "enc" }),
+            json!({ "key_ops": ["sign"] }),
+            json!({ "key_ops": "verify" }),
+            json!({ "kid": 7 }),
+        ] {
             assert!(one(&ed(&not)).is_none(), "{not}");
         }
     }

@@ -104,7 +104,9 @@ impl Keys {
 
     fn among(&self, algorithm: Algorithm, id: Option<&str>) -> Result<Vec<Key>, OAuthError> {
         let held = self.held.load_full().filter(|held| held.at.elapsed() < self.ages.stale);
-        let Some(held) = held else { return Err(OAuthError::NoKeys("the issuer's keys could not be fetched".to_owned())) };
+        let Some(held) = held else {
+            return Err(OAuthError::NoKeys("the issuer's keys could not be fetched".to_owned()));
+        };
         Ok(held.keys.iter().filter(|key| key.suits(algorithm, id)).cloned().collect())
     }
 
