@@ -339,7 +339,7 @@ impl Config {
             }
         }
         if let Some(oauth) = &self.mcp.http.oauth {
-            let checked = oauth.checked().or_else(|e| refuse(format!("[mcp.http.oauth] {e}")))?;
+            let checked = oauth.checked().map_err(|e| ConfigError::new(format!("{place}: [mcp.http.oauth] {e}")))?;
             // An agent of the configuration must not pass for one of the issuer's.
             let named = self.mcp.agents.iter().map(|a| &a.name).chain(self.mcp.stdio.iter().map(|a| &a.agent));
             if let Some(name) = named.into_iter().find(|name| name.ends_with(&format!("@{}", checked.label))) {

@@ -3,6 +3,8 @@
 
 mod fake_gate;
 mod http;
+mod identity;
+mod issuer;
 mod lines;
 mod wire;
 

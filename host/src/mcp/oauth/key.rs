@@ -186,6 +186,28 @@ mod tests {
         }
     }
 
+    /// Tokens that another program signed are verified by their own key, whole, and by no other.
+    #[test]
+    fn a_signature_is_by_one_key_over_all_of_a_token() {
+        let signed: Value = serde_json::from_str(include_str!("fixtures/signed.json")).unwrap();
+        let keys = Key::set(signed.to_string().as_bytes()).unwrap();
+        assert_eq!(keys.len(), 2);
+        let allowed = [Algorithm::RS256, Algorithm::ES256];
+        for (number, token) in signed["tokens"].as_array().unwrap().iter().enumerate() {
+            let token = token.as_str().unwrap();
+            let verified: Vec<bool> =
+                keys.iter().map(|key| key.verifies(&Jwt::take_apart(token, &allowed).unwrap())).collect();
+            assert_eq!(verified, [number == 0, number == 1], "{token}");
+            let other = token.replacen("eyJzdWIiOiJ4In0", "eyJzdWIiOiJ5In0", 1);
+            assert!(!keys[number].verifies(&Jwt::take_apart(&other, &allowed).unwrap()), "another payload");
+            let (signed, signature) = token.rsplit_once('.').unwrap();
+            for cut in ["", &signature[..signature.len() - 4]] {
+                let cut = format!("{signed}.{cut}");
+                assert!(!keys[number].verifies(&Jwt::take_apart(&cut, &allowed).unwrap()), "a cut signature");
+            }
+        }
+    }
+
     #[test]
     fn a_set_is_bounded_and_unambiguous() {
         assert!(Key::set(b"{}").is_err() && Key::set(b"[]").is_err() && Key::set(b"").is_err());
