@@ -109,8 +109,7 @@ impl Entry<'_> {
 pub struct Catalogue<'a> {
     /// In the order given.
     pub entries: Vec<Entry<'a>>,
-    /// Of each stem, in how many actions it stands where it says much, and in how many at all.
-    known: HashMap<String, (u32, u32)>,
+    known: HashMap<String, Spread>,
     /// Words that stand where they say much, as they are written.
     written: BTreeSet<String>,
     /// Their stems.
@@ -135,6 +134,17 @@ impl Known for Catalogue<'_> {
     }
 }
 
+/// In how many actions a stem stands.
+#[derive(Clone, Copy, Default)]
+struct Spread {
+    /// In a name, a title or a search term.
+    strong: u32,
+    /// There or in an example.
+    said: u32,
+    /// Anywhere.
+    all: u32,
+}
+
 /// So many actions are thought to be there that have none of the words, so that with few actions a word still weighs.
 const UNSEEN: f64 = 4.0;
 /// Shorter words are not corrected: too many words are one letter from each other.
@@ -155,9 +165,10 @@ impl<'a> Catalogue<'a> {
         };
         for entry in &catalogue.entries {
             for (stem, field) in &entry.fields {
-                let (strong, all) = catalogue.known.entry(stem.clone()).or_default();
-                *strong += u32::from(*field <= Field::Example);
-                *all += 1;
+                let spread = catalogue.known.entry(stem.clone()).or_default();
+                spread.strong += u32::from(field.is_strong());
+                spread.said += u32::from(*field <= Field::Example);
+                spread.all += 1;
             }
         }
         for action in actions {
@@ -191,9 +202,14 @@ impl<'a> Catalogue<'a> {
         self.packs.contains(text) || self.packs.iter().any(is_form)
     }
 
-    /// What share of actions is without a stem: near 1 for a word of one action, near 0 for a word of all.
+    /// What share of actions is without a stem: near 1 for a word of one action, near 0 for a word of all. Half of it for a
+    /// word that stands in examples alone: it is of the same world (`orders`), and no action is about it.
     pub fn rarity(&self, stem: &str) -> f64 {
-        1.0 - f64::from(self.actions_with(stem)) / (self.size() + UNSEEN)
+        let rarity = 1.0 - f64::from(self.actions_with(stem)) / (self.size() + UNSEEN);
+        match self.known.get(stem) {
+            Some(Spread { strong: 0, said: 1.., .. }) => rarity / 2.0,
+            _ => rarity,
+        }
     }
 
     /// What a stem weighs in the order of actions, from 0 for a word of all to 1 for a word of none.
@@ -210,8 +226,8 @@ impl<'a> Catalogue<'a> {
 
     fn actions_with(&self, stem: &str) -> u32 {
         match self.known.get(stem) {
-            Some((0, all)) => *all,
-            Some((strong, _)) => *strong,
+            Some(Spread { said: 0, all, .. }) => *all,
+            Some(Spread { said, .. }) => *said,
             None => 0,
         }
     }

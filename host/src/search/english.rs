@@ -9,7 +9,7 @@ const STOP: &[&str] = &[
     "a", "about", "after", "again", "ago", "all", "almost", "already", "also", "although", "always", "am", "an",
     "and", "another", "any", "anybody", "anyone", "anything", "are", "arent", "around", "as", "at", "be", "became",
     "because", "become", "becomes", "been", "before", "being", "below", "both", "but", "by", "can", "cannot", "cant",
-    "come", "comes", "could", "couldnt", "d", "did", "didnt", "do", "does", "doesnt", "doing", "done", "dont", "down",
+    "come", "comes", "could", "couldnt", "d", "did", "didnt", "do", "does", "doesnt", "doing", "due", "done", "dont", "down",
     "during", "each", "either", "else", "enough", "etc", "even", "ever", "every", "everybody", "everyone",
     "everything", "everywhere", "few", "for", "from", "get", "gets", "getting", "go", "goes", "going", "gone", "got",
     "had", "has", "hasnt", "have", "havent", "having", "he", "her", "here", "hers", "him", "his", "how", "i", "id",

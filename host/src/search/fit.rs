@@ -19,7 +19,7 @@ use super::{
 const ENOUGH: f64 = 0.55;
 /// The same where every word of a search term was said.
 const ENOUGH_BESIDE_TERM: f64 = 0.4;
-/// The same where a search term or an example of three words or more was said word for word.
+/// The same where a search term or an example of four words or more, or two that count, was said word for word.
 const ENOUGH_BESIDE_QUOTE: f64 = 0.2;
 /// And of the whole message, where one sentence fits.
 const ENOUGH_OF_ALL: f64 = 0.2;
@@ -167,14 +167,14 @@ impl<'a> Said<'a> {
 
     /// It says more than its words do.
     fn is_telling(&self) -> bool {
-        self.enough() < ENOUGH || self.is_uncounted()
+        self.phrase.field != Field::Title && (self.verbatim || self.enough() < ENOUGH)
     }
 
     /// How much of the words' weight must be the action's own beside it. A term of one word says no more than the word.
     fn enough(&self) -> f64 {
         match (self.phrase.field, self.verbatim, self.phrase.words.len(), self.content) {
-            (_, true, 3.., 1..) => ENOUGH_BESIDE_QUOTE,
-            (Field::Term, true, ..) | (Field::Term, false, _, 2..) => ENOUGH_BESIDE_TERM,
+            (_, true, 4.., 1..) | (_, true, 3.., 2..) => ENOUGH_BESIDE_QUOTE,
+            (Field::Term, _, _, 2..) => ENOUGH_BESIDE_TERM,
             _ => ENOUGH,
         }
     }

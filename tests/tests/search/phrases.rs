@@ -174,6 +174,11 @@ pub const FITTING: &[(&str, &[&str])] = &[
     ("health check", &["checkup"]),
     ("db is slow, where do I start?", &["checkup"]),
     ("something is wrong with the database", &["checkup"]),
+    // What the server says.
+    ("canceling statement due to conflict with recovery", &["database_stats", "replication_health"]),
+    ("could not extend file: No space left on device", &["db_sizes", "table_sizes"]),
+    ("FATAL: password authentication failed for user \"app\"", &["pg_hba_rules"]),
+    ("the database system is starting up", &["uptime"]),
     // Long ones.
     (
         "Hi team, since about 10 this morning customers complain that the checkout page spins forever. We see no errors in \
@@ -265,6 +270,10 @@ pub const UNFITTING: &[&str] = &[
     "file a bug in jira",
     "purge the cdn",
     "block this ip in the firewall",
+    "the car is stuck in traffic",
+    "who is connected to the wifi",
+    "what is running on port 8080",
+    "how many rows in the theater",
     "hello",
     "help",
     "thank you very much",
