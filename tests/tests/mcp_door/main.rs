@@ -1,7 +1,8 @@
 //! The agents' door as clients and attackers see it: a real MCP client in this process, a real child process over stdio,
-//! and HTTP by hand. Behind the door stands a fake gatekeeper.
+//! and HTTP by hand. Behind the door stands a fake gatekeeper; for those who mean harm, the real one.
 
 mod fake_gate;
+mod hostile;
 mod http;
 mod lines;
 mod wire;
