@@ -36,9 +36,13 @@ pub async fn scenario() {
                 if let Work::Act { table } = &work {
                     // It asks, hears that it has to wait, asks to wait, and goes.
                     let answer = client.call(tool, &arguments).await;
-                    assert_eq!(answer["status"], "pending", "{answer}");
-                    let wait = serde_json::json!({ "approval_id": answer["approval_id"], "wait_seconds": 300 });
-                    client.send_call("lockgate.await_approval", &wait).await;
+                    if answer["status"] == "pending" {
+                        let wait = serde_json::json!({ "approval_id": answer["approval_id"], "wait_seconds": 300 });
+                        client.send_call("lockgate.await_approval", &wait).await;
+                    } else {
+                        // The person was quicker than the answer.
+                        work.check(&answer);
+                    }
                     client.hang_up();
                     acts.insert(table.clone(), work::is_approved(table));
                     continue;

@@ -57,9 +57,9 @@ async fn sixty_four_agents_make_ten_thousand_calls() {
             agent.leave().await
         });
     }
-    warm.wait().await;
+    meet(&warm, &mut agents).await;
     let at_first = host.memory();
-    warm.wait().await;
+    meet(&warm, &mut agents).await;
     let peak = host.watch_memory();
     let mut sessions = Vec::new();
     while let Some(ended) = agents.join_next().await {
@@ -89,6 +89,17 @@ async fn sixty_four_agents_make_ten_thousand_calls() {
     let report = site.verify_record();
     assert!(report.intact, "{report}");
     ledger.agrees_with(&site.record());
+}
+
+/// Waits for all agents, unless one of them ends before its time: then its call went wrong.
+async fn meet<T: 'static>(barrier: &Barrier, agents: &mut JoinSet<T>) {
+    tokio::select! {
+        _ = barrier.wait() => {}
+        Some(ended) = agents.join_next() => {
+            ended.expect("no agent's call went wrong");
+            panic!("an agent has ended already");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
