@@ -29,6 +29,7 @@ lint: setup-build
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
 bench: setup-build
+	@benches/peers.sh
 	cargo run --release --package lockgate-benches
 
 setup:

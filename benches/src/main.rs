@@ -1,7 +1,9 @@
-//! lockgate beside raw tokio-postgres, in one run: whole calls, their parts, starting, an idle host's memory, and every action
-//! of the stock packs on a large database. Prints a table, and writes the figures to a file with `--json FILE`. Asserts nothing: machines are noisy, and the budgets beside
-//! the figures are for a person to judge by.
+//! lockgate beside raw tokio-postgres, in one run: whole calls, their parts, starting, an idle host's memory, every action of
+//! the stock packs on a large database, and one read by an MCP client beside other servers. Prints tables, and writes the
+//! figures to a file with `--json FILE`. Asserts nothing: machines are noisy, and the budgets beside the figures are for a
+//! person to judge by.
 
+mod beside;
 mod calls;
 mod catalogue;
 mod idle;
@@ -25,7 +27,23 @@ fn main() -> ExitCode {
     if std::env::var_os(HOST).is_some() {
         return lockgate::cli::main();
     }
+    if let Some(part) = std::env::var_os(beside::echo::ECHO) {
+        return echo(&part.to_string_lossy());
+    }
     match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The other program that this one is: a server that echoes.
+fn echo(part: &str) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let end = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(beside::echo::serve(part)));
+    match end {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");
@@ -40,6 +58,13 @@ fn run() -> Result<()> {
     if wanted.catalogue_only {
         let catalogue = runtime.block_on(async { tokio::spawn(catalogue::catalogue()).await })??;
         report::print_catalogue(&catalogue);
+        return Ok(());
+    }
+    if wanted.clients_only {
+        let before = load_average();
+        let beside = runtime.block_on(async { tokio::spawn(beside::beside()).await })??;
+        println!("load average {before} before, {} after", load_average());
+        beside.print();
         return Ok(());
     }
     // On a worker, as a server's calls are.
@@ -58,6 +83,8 @@ struct Wanted {
     file: Option<PathBuf>,
     /// Only the actions on a large database: the quick look while one is written.
     catalogue_only: bool,
+    /// Only the clients' side, beside other servers.
+    clients_only: bool,
 }
 
 impl Wanted {
@@ -66,8 +93,9 @@ impl Wanted {
         match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             [] => Ok(Self::default()),
             ["--catalogue"] => Ok(Self { catalogue_only: true, ..Self::default() }),
+            ["--clients"] => Ok(Self { clients_only: true, ..Self::default() }),
             ["--json", file] => Ok(Self { file: Some(file.into()), ..Self::default() }),
-            _ => bail!("usage: lockgate-benches [--json FILE | --catalogue]"),
+            _ => bail!("usage: lockgate-benches [--json FILE | --catalogue | --clients]"),
         }
     }
 }
@@ -92,6 +120,7 @@ async fn measure_all() -> Result<Report> {
     let idle = idle::idle(&setting.disk).await?;
     say("every action on a large database");
     let catalogue = catalogue::catalogue().await?;
+    let beside = beside::beside().await?;
     let machine = Machine {
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         postgres: setting.cluster.major(),
@@ -99,7 +128,7 @@ async fn measure_all() -> Result<Report> {
         memory: setting.memory.is_some(),
         load: [before, load_average()],
     };
-    Ok(Report { machine, alone, loaded, parts, start, idle, catalogue })
+    Ok(Report { machine, alone, loaded, parts, start, idle, catalogue, beside })
 }
 
 /// Progress, apart from the table.

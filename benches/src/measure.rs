@@ -48,6 +48,11 @@ impl Samples {
         quantile(&self.0, 0.95)
     }
 
+    /// What one in a hundred exceeds, in microseconds.
+    pub fn p99(&self) -> f64 {
+        quantile(&self.0, 0.99)
+    }
+
     /// The lowest and the highest median of the tenths of the run: how much the machine itself changed.
     pub fn drift(&self) -> (f64, f64) {
         let medians = self.0.chunks(self.0.len().div_ceil(PARTS).max(1)).map(|part| quantile(part, 0.50));

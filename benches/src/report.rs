@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::{
+    beside::Beside,
     calls::{Alone, Load, Loaded},
     catalogue::{self, Timed},
     idle::{BUDGET_MIB, Idle},
@@ -24,6 +25,7 @@ pub struct Report {
     pub start: Start,
     pub idle: Idle,
     pub catalogue: Vec<Timed>,
+    pub beside: Beside,
 }
 
 /// What it was measured on.
@@ -101,6 +103,8 @@ impl Report {
         budget("", self.idle.idle.resident, "MiB", BUDGET_MIB);
         println!();
         print_catalogue(&self.catalogue);
+        println!();
+        self.beside.print();
     }
 
     /// The file.
@@ -130,6 +134,7 @@ impl Report {
                 "budget_ms": catalogue::BUDGET_MS,
                 "actions": self.catalogue.iter().map(Timed::to_json).collect::<Vec<_>>(),
             },
+            "clients": self.beside.to_json(),
         })
     }
 }

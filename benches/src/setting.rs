@@ -113,7 +113,7 @@ impl Host {
 }
 
 /// Next to the build, which is on a disk where `/tmp` may not be.
-fn on_disk() -> std::path::PathBuf {
+pub fn on_disk() -> std::path::PathBuf {
     let build = site::root().join("target");
     if build.is_dir() { build } else { std::env::temp_dir() }
 }
@@ -180,7 +180,7 @@ impl Raw {
 }
 
 /// The wording of a statement for a server of this version.
-fn text<'a>(action: &'a ProvenAction, id: &str, major: u32) -> Result<&'a str> {
+pub fn text<'a>(action: &'a ProvenAction, id: &str, major: u32) -> Result<&'a str> {
     let statement = action.run_statement(id).with_context(|| format!("the action declares `{id}`"))?;
     let fits = |low: u32, below: u32| low <= major && (below == 0 || major < below);
     let variant = statement.declaration().variants.iter().find(|v| fits(v.min_version, v.below_version));

@@ -17,12 +17,20 @@ const ONCE: [&str; 9] = [
     "last-event-id",
 ];
 
+/// Bytes of target, names and values together. The connection's own bound is on its buffer, which may hold more.
+const LONGEST: usize = 32 * 1024;
+
 /// Refuses a head that has more than one reading; the text says what to send instead.
 ///
 /// # Errors
 ///
 /// The status to answer with, and why.
 pub fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), (StatusCode, String)> {
+    let fields: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if fields + uri.path().len() + uri.query().map_or(0, str::len) > LONGEST {
+        let text = format!("the request's header is longer than {LONGEST} bytes\n");
+        return Err((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text));
+    }
     if let Some(twice) = ONCE.iter().find(|name| headers.get_all(**name).iter().nth(1).is_some()) {
         return Err((StatusCode::BAD_REQUEST, format!("the header `{twice}` is given twice; send it once\n")));
     }
@@ -68,6 +76,14 @@ mod tests {
             assert_eq!(status("/mcp", &[(name, "identity"), (name, "identity")]), 400, "{name}");
         }
         assert_eq!(status("/mcp", &[("accept", "a/b"), ("accept", "c/d"), ("host", "here")]), 200);
+    }
+
+    #[test]
+    fn a_header_has_a_longest_length() {
+        let half = "x".repeat(LONGEST / 2);
+        assert_eq!(status("/mcp", &[("x-one", &half)]), 200);
+        assert_eq!(status("/mcp", &[("x-one", &half), ("x-two", &half)]), 431);
+        assert_eq!(status(&format!("/mcp?{half}"), &[("x-one", &half)]), 431);
     }
 
     #[test]

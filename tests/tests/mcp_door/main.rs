@@ -1,8 +1,9 @@
 //! The agents' door as clients and attackers see it: a real MCP client in this process, a real child process over stdio,
-//! and HTTP by hand. Behind the door stands a fake gatekeeper.
+//! and HTTP by hand. Behind the door stands a fake gatekeeper; for those who mean harm, the real one.
 
 mod fake_gate;
 mod held;
+mod hostile;
 mod http;
 mod identity;
 mod issuer;
