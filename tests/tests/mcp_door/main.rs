@@ -1,6 +1,9 @@
 //! The agents' door as clients and attackers see it: a real MCP client in this process, a real child process over stdio,
 //! and HTTP by hand. Behind the door stands a fake gatekeeper; for those who mean harm, the real one.
 
+mod changing;
+mod doors;
+mod faces;
 mod fake_gate;
 mod held;
 mod hostile;
@@ -8,6 +11,8 @@ mod http;
 mod identity;
 mod issuer;
 mod lines;
+mod offering;
+mod reading;
 mod wire;
 
 use std::{sync::Arc, time::Duration};
@@ -94,7 +99,10 @@ async fn pages_and_separators_lose_no_tool() {
         McpSettings { page_size: 1, separator: lockgate::mcp::tool::Separator::Underscore, ..settings(Duration::ZERO) };
     let connected = connect(small).await;
     let names: Vec<_> = connected.client.list_all_tools().await.unwrap().into_iter().map(|t| t.name).collect();
-    assert_eq!(names, ["lockgate_await_approval", "postgres_activity", "postgres_terminate_backend"]);
+    assert_eq!(
+        names,
+        ["lockgate_await_approval", "lockgate_recent_runs", "postgres_activity", "postgres_terminate_backend"]
+    );
     let result =
         connected.client.call_tool(request("postgres_activity", json!({"reason": "looking around"}))).await.unwrap();
     assert_eq!(result.structured_content.unwrap()["action"], "postgres.activity");

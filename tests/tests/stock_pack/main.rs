@@ -3,6 +3,7 @@
 
 mod actions;
 mod arguments;
+mod faces;
 mod health;
 mod held_calls;
 mod hostile;
