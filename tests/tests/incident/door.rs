@@ -44,11 +44,6 @@ impl Served {
         Self { process, port }
     }
 
-    /// The process's id.
-    pub fn id(&self) -> Pid {
-        self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).expect("it runs")
-    }
-
     /// Posts one call and returns status and structured answer. Revision 2026-07-28: no session, everything is in the call.
     pub async fn answer(&self, token: &str, tool: &str, arguments: &Json) -> (u16, Json) {
         let mut stream = self.send(token, tool, arguments).await;

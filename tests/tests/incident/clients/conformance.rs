@@ -31,7 +31,7 @@ use crate::{
 use lockgate::store::Decision;
 
 /// The revisions that the suite has scenarios for and lockgate speaks.
-const REVISIONS: [&str; 3] = ["2025-06-18", "2025-11-25", "2026-07-28"];
+const REVISIONS: [&str; 4] = ["2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];
 /// What runs under no revision: the suite's name for scenarios of extensions.
 const EXTENSION: &str = "extension";
 /// For one run of the suite.
