@@ -273,7 +273,8 @@ impl Gate {
         call: &Arc<Call>,
     ) -> Seat {
         let mut underway = self.operations.lock();
-        if let Some(there) = underway.get(key) {
+        // One whose task is gone without a word has none, whatever the reason; the store knows how far it got.
+        if let Some(there) = underway.get(key).filter(|there| there.stage.has_changed().is_ok()) {
             let (stage, facts, run) = (there.stage.clone(), Arc::clone(&there.facts), there.run.clone());
             return Seat { stage, facts, run, mine: false, _wanted: there.wanted.upgrade() };
         }
