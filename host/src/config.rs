@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::{
     approval::PeopleAt,
     error::{Code, Refusal},
-    mcp::{face::Face, tool::Separator},
+    mcp::{McpSettings, face::Face, oauth::OAuthConfig, tool::Separator},
     postgres::TargetSettings,
     toml_error::toml_error,
 };
@@ -144,6 +144,8 @@ pub struct McpConfig {
     pub stdio: Option<StdioAgent>,
     /// Streamable HTTP.
     pub http: HttpConfig,
+    /// What one agent may ask for, through both doors.
+    pub limits: AgentLimits,
     /// Who may call over HTTP.
     #[serde(rename = "agent")]
     pub agents: Vec<HttpAgent>,
@@ -158,6 +160,7 @@ impl Default for McpConfig {
             face: Face::default(),
             stdio: None,
             http: HttpConfig::default(),
+            limits: AgentLimits::default(),
             agents: Vec::new(),
         }
     }
@@ -192,6 +195,8 @@ pub struct HttpConfig {
     pub allowed_origins: Vec<String>,
     /// KiB of a request's body.
     pub max_body_kib: u64,
+    /// An issuer whose tokens are taken.
+    pub oauth: Option<OAuthConfig>,
 }
 
 impl Default for HttpConfig {
@@ -201,7 +206,27 @@ impl Default for HttpConfig {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             max_body_kib: 256,
+            oauth: None,
         }
+    }
+}
+
+/// `[mcp.limits]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentLimits {
+    /// Calls in a minute, evenly spread.
+    pub calls_per_minute: u32,
+    /// Calls in a row after a pause.
+    pub burst: u32,
+    /// Calls at once, waiting ones too.
+    pub calls_at_once: usize,
+}
+
+impl Default for AgentLimits {
+    fn default() -> Self {
+        let McpSettings { calls_per_minute, burst, calls_per_agent: calls_at_once, .. } = McpSettings::default();
+        Self { calls_per_minute, burst, calls_at_once }
     }
 }
 
@@ -276,6 +301,9 @@ impl Config {
         {
             *path = base.join(&*path);
         }
+        if let Some(oauth) = &mut config.mcp.http.oauth {
+            oauth.relative_to(base);
+        }
         config.targets = config.targets.into_iter().map(|target| target.relative_to(base)).collect();
         Ok(config)
     }
@@ -295,6 +323,9 @@ impl Config {
         within("[mcp] hold_seconds", self.mcp.hold_seconds, 0, 3600)?;
         within("[mcp] keep_operations_hours", self.mcp.keep_operations_hours, 1, 720)?;
         within("[mcp.http] max_body_kib", self.mcp.http.max_body_kib, 1, 16_384)?;
+        within("[mcp.limits] calls_per_minute", self.mcp.limits.calls_per_minute.into(), 1, 1_000_000)?;
+        within("[mcp.limits] burst", self.mcp.limits.burst.into(), 1, 1_000_000)?;
+        within("[mcp.limits] calls_at_once", self.mcp.limits.calls_at_once as u64, 1, 10_000)?;
         within("[record] segment_mib", self.record.segment_mib, 1, 4096)?;
         within("[record] checkpoint_lines", self.record.checkpoint_lines, 1, 1_000_000)?;
         within("[record] checkpoint_seconds", self.record.checkpoint_seconds, 1, 86_400)?;
@@ -305,6 +336,14 @@ impl Config {
         for (section, packs, targets) in stdio.chain(agents) {
             for (key, patterns) in [("packs", packs), ("targets", targets)] {
                 scope(patterns.as_deref()).or_else(|e| refuse(format!("{section} {key}: {e}")))?;
+            }
+        }
+        if let Some(oauth) = &self.mcp.http.oauth {
+            let checked = oauth.checked().or_else(|e| refuse(format!("[mcp.http.oauth] {e}")))?;
+            // An agent of the configuration must not pass for one of the issuer's.
+            let named = self.mcp.agents.iter().map(|a| &a.name).chain(self.mcp.stdio.iter().map(|a| &a.agent));
+            if let Some(name) = named.into_iter().find(|name| name.ends_with(&format!("@{}", checked.label))) {
+                return refuse(format!("agent `{name}`: names that end so are the OAuth issuer's; choose another"));
             }
         }
         for agent in &self.mcp.agents {

@@ -2,6 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::terminal;
@@ -13,7 +14,15 @@ use crate::{
         Gate,
         call::{Door, Principal, Scope},
     },
-    mcp::{self, McpSettings, gatekeeper::GateDoor, http::HttpSettings, server::Server, token::Agents},
+    mcp::{
+        self, McpSettings,
+        gatekeeper::GateDoor,
+        http::HttpSettings,
+        oauth::{OAuth, OAuthConfig, OAuthSettings, OAuthSettingsError},
+        server::Server,
+        token::Agents,
+        tokens::Tokens,
+    },
     startup::{self, Kept, State},
 };
 
@@ -32,13 +41,27 @@ pub(super) async fn stdio(config: &Config) -> Result<ExitCode, Refusal> {
 
 /// Agents with tokens, over HTTP. Ends on SIGINT or SIGTERM.
 pub(super) async fn http(config: &Config) -> Result<ExitCode, Refusal> {
-    let settings = http_settings(config)?;
+    let agents = agents(config)?;
+    let oauth = config.mcp.http.oauth.as_ref().map(OAuthConfig::checked).transpose().map_err(unusable)?;
     let address = &config.mcp.http.listen;
     let listener = tokio::net::TcpListener::bind(address).await.map_err(|e| {
         Refusal::new(Code::ConfigInvalid, format!("[mcp.http] listen `{address}`: {e}"))
             .with_remedy("choose a free address and port")
     })?;
-    let (gate, kept) = open(config).await?;
+    let state = State::open(config)?;
+    let store = Arc::clone(&state.store);
+    if agents.is_empty() && oauth.is_none() && store.valid_tokens(Timestamp::now())?.is_empty() {
+        return Err(Refusal::new(Code::ConfigInvalid, "no agent may call over HTTP")
+            .with_remedy("make a token with `lockgate token create`, or configure [mcp.http.oauth]"));
+    }
+    let settings = HttpSettings {
+        allowed_hosts: config.mcp.http.allowed_hosts.clone(),
+        allowed_origins: config.mcp.http.allowed_origins.clone(),
+        agents,
+        tokens: Some(Tokens::new(store)),
+        oauth: issuer(oauth).await?,
+    };
+    let (gate, kept) = open_with(config, state).await?;
     tracing::info!(%address, "serving MCP at {}", mcp::http::PATH);
     mcp::http::serve(listener, server(&gate, config), settings, stop_signal()).await;
     drop(kept);
@@ -50,6 +73,9 @@ fn server(gate: &Arc<Gate>, config: &Config) -> Server<GateDoor> {
         hold_wait: Duration::from_secs(config.mcp.hold_seconds),
         separator: config.mcp.tool_name_separator,
         face: config.mcp.face,
+        calls_per_agent: config.mcp.limits.calls_at_once,
+        calls_per_minute: config.mcp.limits.calls_per_minute,
+        burst: config.mcp.limits.burst,
         max_message: usize::try_from(config.mcp.http.max_body_kib << 10).unwrap_or(usize::MAX),
         ..McpSettings::default()
     };
@@ -57,11 +83,8 @@ fn server(gate: &Arc<Gate>, config: &Config) -> Server<GateDoor> {
     Server::new(Arc::new(GateDoor(Arc::clone(gate))), settings).with_state_key(&key)
 }
 
-fn http_settings(config: &Config) -> Result<HttpSettings, Refusal> {
-    if config.mcp.agents.is_empty() {
-        return Err(Refusal::new(Code::ConfigInvalid, "no agent may call over HTTP")
-            .with_remedy("make a token with `lockgate token new` and add an [[mcp.agent]]"));
-    }
+/// The agents of the configuration.
+fn agents(config: &Config) -> Result<Agents, Refusal> {
     let agents = config.mcp.agents.iter().map(|agent| {
         let principal = Principal {
             agent: agent.name.clone(),
@@ -74,11 +97,21 @@ fn http_settings(config: &Config) -> Result<HttpSettings, Refusal> {
         };
         (agent.token_sha256.clone(), principal)
     });
-    Ok(HttpSettings {
-        allowed_hosts: config.mcp.http.allowed_hosts.clone(),
-        allowed_origins: config.mcp.http.allowed_origins.clone(),
-        agents: Agents::new(agents).map_err(|e| Refusal::new(Code::ConfigInvalid, e.to_string()))?,
-    })
+    Agents::new(agents).map_err(|e| Refusal::new(Code::ConfigInvalid, e.to_string()))
+}
+
+/// The issuer, if there is one. That it can't be reached now keeps nobody else out.
+async fn issuer(settings: Option<OAuthSettings>) -> Result<Option<Arc<OAuth>>, Refusal> {
+    let Some(settings) = settings else { return Ok(None) };
+    let oauth = OAuth::new(settings).map_err(unusable)?;
+    if let Err(problem) = oauth.prepare().await {
+        tracing::error!("nobody comes in with a token of the OAuth issuer until its keys are there: {problem}");
+    }
+    Ok(Some(oauth))
+}
+
+fn unusable(error: OAuthSettingsError) -> Refusal {
+    Refusal::new(Code::ConfigInvalid, format!("[mcp.http.oauth] {error}"))
 }
 
 /// Cancelled by SIGINT or SIGTERM.
@@ -103,7 +136,11 @@ fn stop_signal() -> CancellationToken {
 
 /// The gate, and what goes on beside its calls.
 async fn open(config: &Config) -> Result<(Arc<Gate>, Kept), Refusal> {
-    let opened = startup::open_gate(config, State::open(config)?).await?;
+    open_with(config, State::open(config)?).await
+}
+
+async fn open_with(config: &Config, state: State) -> Result<(Arc<Gate>, Kept), Refusal> {
+    let opened = startup::open_gate(config, state).await?;
     for refused in &opened.refused {
         tracing::error!(code = %refused.error.code, pack = %refused.path.display(), "pack is out: {}", refused.error.message);
     }

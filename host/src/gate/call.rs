@@ -64,6 +64,22 @@ pub struct Principal {
     pub credential: Option<String>,
 }
 
+impl Principal {
+    /// Who is counted as one: an agent acting for a person, whichever credential it came with.
+    #[must_use]
+    pub fn caller(&self) -> String {
+        // A control character is in no name that a door takes, so two callers never make one text.
+        format!("{}\0{}", self.agent, self.person.as_deref().unwrap_or_default())
+    }
+
+    /// Whether what one may see and do is what the other may, whichever of its credentials each came with.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let bare = |one: &Self| Self { credential: None, ..one.clone() };
+        bare(self) == bare(other)
+    }
+}
+
 /// The packs and targets that a credential opens, as patterns in which `*` is any run of characters. What is outside does not exist for its bearer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {

@@ -5,7 +5,7 @@ use lockgate_signing::glob;
 
 use super::{
     Gate,
-    call::{Answer, Principal, Scope},
+    call::{Answer, Outcome, Principal, Scope},
 };
 use crate::{
     error::{Code, Refusal},
@@ -58,12 +58,15 @@ impl Gate {
     /// An answer as this principal may have it: a suggestion of an action that it can't call is none.
     pub(super) fn for_eyes_of(&self, principal: &Principal, answer: Answer) -> Answer {
         match answer {
-            Answer::Done(mut outcome) => {
-                outcome.suggestion = outcome.suggestion.filter(|s| self.seen(principal, &s.action).is_ok());
-                Answer::Done(outcome)
-            }
+            Answer::Done(outcome) => Answer::Done(self.outcome_for_eyes_of(principal, outcome)),
             pending @ Answer::Pending(_) => pending,
         }
+    }
+
+    /// The same of an outcome.
+    pub(super) fn outcome_for_eyes_of(&self, principal: &Principal, mut outcome: Box<Outcome>) -> Box<Outcome> {
+        outcome.suggestion = outcome.suggestion.filter(|s| self.seen(principal, &s.action).is_ok());
+        outcome
     }
 }
 

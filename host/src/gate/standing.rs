@@ -34,7 +34,7 @@ impl Gate {
             asked_at: approval.created_at,
             changed_at: changes.into_iter().flatten().max().unwrap_or(approval.created_at),
             until: until.filter(|_| end.is_none()),
-            end,
+            end: end.map(|end| end.map(|outcome| self.outcome_for_eyes_of(principal, outcome))),
         })
     }
 

@@ -38,11 +38,12 @@ impl<G: Gatekeeper> Server<G> {
     ) -> Result<CallToolResponse, ErrorData> {
         let principal = self.principal(&context)?;
         let await_tool = self.settings().separator.outward(Own::AwaitApproval.name()).into_owned();
-        let most = self.settings().calls_per_agent;
-        let Some(_running) = self.calls().enter(&principal.agent, most) else {
-            let refusal = Refusal::new(Code::Overloaded, format!("{most} calls of this agent are under way already"));
-            let refused = Err(Refused { run: String::new(), refusal });
-            return Ok(result::of(&refused, &await_tool, None).into());
+        let _running = match self.admit(&principal) {
+            Ok(running) => running,
+            Err(refusal) => {
+                let refused = Err(Refused { run: String::new(), refusal });
+                return Ok(result::of(&refused, &await_tool, None).into());
+            }
         };
         let continued = self.continued(&request, &principal, &context)?;
         let name = self.inward(&principal, &request.name);

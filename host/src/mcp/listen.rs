@@ -1,9 +1,14 @@
 //! Accepts HTTP/1.1 connections for a router: a bounded number, none that dawdles over its headers, and all of them
 //! finished in order at the end.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::Router;
+use hyper::{
+    Request,
+    body::Incoming,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -14,6 +19,10 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
+
+/// Where a request comes from, as its connection says: a proxy's address, if one stands in between.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
 
 /// Connections at once. Each costs two buffers; beyond these, clients wait in the kernel's queue.
 const CONNECTIONS: usize = 512;
@@ -65,16 +74,16 @@ pub async fn accept(listener: TcpListener, router: Router, header: Duration, sto
         let next = async {
             // The semaphore is never closed; were it, accepting would end here for good.
             let place = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
-            Ok::<_, io::Error>((place, listener.accept().await?.0))
+            Ok::<_, io::Error>((place, listener.accept().await?))
         };
         tokio::select! {
             () = stop.cancelled() => return connections,
             Some(_) = connections.open.join_next() => {}
             next = next => match next {
-                Ok((place, stream)) => {
+                Ok((place, (stream, peer))) => {
                     let (router, finish) = (router.clone(), connections.finish.clone());
                     connections.open.spawn(async move {
-                        serve(stream, router, header, finish).await;
+                        serve(stream, Peer(peer.ip()), router, header, finish).await;
                         drop(place);
                     });
                 }
@@ -87,14 +96,25 @@ pub async fn accept(listener: TcpListener, router: Router, header: Duration, sto
     }
 }
 
-async fn serve(stream: TcpStream, router: Router, header: Duration, finish: CancellationToken) {
+async fn serve(
+    stream: TcpStream,
+    peer: Peer,
+    router: Router,
+    header: Duration,
+    finish: CancellationToken,
+) {
     let _ = stream.set_nodelay(true);
+    let inner = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        inner.call(request)
+    });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header)
         .max_headers(HEADER_FIELDS)
         .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let end = tokio::select! {
         end = connection.as_mut() => end,

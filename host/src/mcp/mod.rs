@@ -4,7 +4,8 @@
 //!
 //! Read [`server`] first; `listing` shows what there is and `calling` carries a call. [`tool`] and [`schema`] describe actions to clients, [`arguments`] takes a call apart,
 //! [`result`] and [`table`] word the answers; [`stdio`] and [`http`] are the two transports, and both put what they
-//! receive through [`strict_json`]; [`head`] is as strict with a request's header. [`token`] makes and recognises agents' tokens.
+//! receive through [`strict_json`]; [`head`] is as strict with a request's header. Who calls over HTTP is made out by
+//! [`token`] (of the configuration), [`tokens`] (of the store) and [`oauth`] (of an issuer); how often, by [`rate`].
 
 use std::time::Duration;
 
@@ -23,11 +24,13 @@ mod held;
 pub mod http;
 pub mod in_flight;
 mod instructions;
+mod limits;
 pub mod lines;
 pub mod listen;
 mod listing;
 mod logging;
 mod memory;
+pub mod oauth;
 pub mod own;
 mod playbooks;
 mod prompts;
@@ -57,6 +60,10 @@ pub struct McpSettings {
     pub page_size: usize,
     /// Calls of one agent that may be under way at once, waiting ones too.
     pub calls_per_agent: usize,
+    /// Calls of one agent in a minute, evenly spread.
+    pub calls_per_minute: u32,
+    /// Calls of one agent in a row after a pause.
+    pub burst: u32,
     /// Bytes of one message.
     pub max_message: usize,
     /// What stands between pack and action in a tool's name.
@@ -77,6 +84,9 @@ impl Default for McpSettings {
             page_size: 250,
             // An agent works on a handful at once; a loop that has run wild is stopped here.
             calls_per_agent: 32,
+            // Ten a second is more than a model reads; sixty in a row is a look at everything there is.
+            calls_per_minute: 600,
+            burst: 60,
             max_message: 256 * 1024,
             separator: tool::Separator::Dot,
             face: face::Face::Auto,

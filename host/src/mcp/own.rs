@@ -13,8 +13,8 @@ use super::{
 };
 use crate::runs::{LONGEST_PAGE, RunState};
 
-/// Longest question to `find_actions`, in characters: a sentence or two of an on-call person.
-pub const LONGEST_QUERY: usize = 300;
+/// Longest question to `find_actions`, in characters: what the search reads.
+pub use crate::search::LONGEST_QUERY;
 /// Most actions that one question finds, and how many without being asked. A model that reads more has not asked well.
 pub const MOST_FOUND: usize = 20;
 /// See [`MOST_FOUND`].

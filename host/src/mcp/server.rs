@@ -21,7 +21,7 @@ use rmcp::{
 
 use super::{
     McpSettings, changes, complete, door::Gatekeeper, held::continuation::Seal, in_flight::InFlight, instructions,
-    listing, memory::Memory, prompts, resources,
+    listing, memory::Memory, prompts, rate::Rate, resources,
 };
 use crate::gate::call::Principal;
 
@@ -31,6 +31,7 @@ pub struct Server<G> {
     gatekeeper: Arc<G>,
     settings: Arc<McpSettings>,
     calls: InFlight,
+    rate: Arc<Rate<String>>,
     sessions: changes::Sessions,
     /// Who calls where the transport has one caller; otherwise each request says.
     caller: Option<Arc<Principal>>,
@@ -45,6 +46,7 @@ impl<G> Clone for Server<G> {
             gatekeeper: Arc::clone(&self.gatekeeper),
             settings: Arc::clone(&self.settings),
             calls: self.calls.clone(),
+            rate: Arc::clone(&self.rate),
             sessions: self.sessions.clone(),
             caller: self.caller.clone(),
             memory: Arc::clone(&self.memory),
@@ -61,8 +63,9 @@ impl<G: Gatekeeper> Server<G> {
         settings.longest_wait = settings.longest_wait.max(settings.hold_wait);
         Self {
             gatekeeper,
-            settings: Arc::new(settings),
             calls: InFlight::default(),
+            rate: Arc::new(Rate::new(settings.calls_per_minute, settings.burst)),
+            settings: Arc::new(settings),
             sessions: changes::Sessions::default(),
             caller: None,
             memory: Arc::default(),
@@ -92,6 +95,11 @@ impl<G: Gatekeeper> Server<G> {
     #[must_use]
     pub fn calls(&self) -> &InFlight {
         &self.calls
+    }
+
+    /// How often each agent may call.
+    pub(super) fn rate(&self) -> &Rate<String> {
+        &self.rate
     }
 
     /// What the operator set.

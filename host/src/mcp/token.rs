@@ -1,6 +1,8 @@
 //! Agents' tokens: made here, kept by the operator only as SHA-256, and recognised in constant time. A token has 256
 //! random bits, so one round of SHA-256 is as good as a slow hash.
 
+use std::sync::Arc;
+
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use lockgate_signing::encoding::{hex, parse_sha256};
@@ -11,8 +13,8 @@ use crate::gate::call::Principal;
 
 /// Stands before every token, so that people and secret scanners know one when they see it.
 pub const PREFIX: &str = "lgt_";
-/// Longest credential that is looked at, in bytes; ours have 47.
-const LONGEST: usize = 256;
+/// Longest credential that is looked at, in bytes: ours have 47, an issuer's with many roles some thousands.
+const LONGEST: usize = 8192;
 
 /// A token can't be made, or a configured digest can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +53,7 @@ pub fn generate() -> Result<(String, String), TokenError> {
 
 /// The agents that may call over HTTP.
 #[derive(Clone, Debug, Default)]
-pub struct Agents(Vec<([u8; 32], Principal)>);
+pub struct Agents(Vec<([u8; 32], Arc<Principal>)>);
 
 impl Agents {
     /// From hex SHA-256 digests of tokens and whom they stand for.
@@ -60,7 +62,7 @@ impl Agents {
     ///
     /// [`TokenError::Malformed`] or [`TokenError::Shared`].
     pub fn new(agents: impl IntoIterator<Item = (String, Principal)>) -> Result<Self, TokenError> {
-        let mut known: Vec<([u8; 32], Principal)> = Vec::new();
+        let mut known: Vec<([u8; 32], Arc<Principal>)> = Vec::new();
         for (text, principal) in agents {
             let Some(digest) = parse_sha256(&text.to_ascii_lowercase()) else {
                 return Err(TokenError::Malformed { agent: principal.agent });
@@ -68,19 +70,18 @@ impl Agents {
             if let Some((_, first)) = known.iter().find(|(other, _)| *other == digest) {
                 return Err(TokenError::Shared { first: first.agent.clone(), second: principal.agent });
             }
-            known.push((digest, principal));
+            known.push((digest, Arc::new(principal)));
         }
         Ok(Self(known))
     }
 
-    /// Whose token a request carries. Every agent's digest is compared, and each in full, whichever matches.
+    /// Whose token has this digest. Every agent's is compared, and each in full, whichever matches.
     #[must_use]
-    pub fn recognise(&self, headers: &HeaderMap) -> Option<&Principal> {
-        let presented = digest(bearer(headers)?);
+    pub fn recognise(&self, presented: &[u8; 32]) -> Option<&Arc<Principal>> {
         let mut found = Choice::from(0);
         let mut place = 0_u64;
         for (index, (known, _)) in (0_u64..).zip(&self.0) {
-            let same = known.ct_eq(&presented);
+            let same = known.ct_eq(presented);
             place.conditional_assign(&index, same);
             found |= same;
         }
@@ -89,10 +90,17 @@ impl Agents {
         }
         self.0.get(usize::try_from(place).ok()?).map(|(_, principal)| principal)
     }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// The one bearer credential of a request (RFC 6750, section 2.1). Two are none: a proxy could have read the other.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+#[must_use]
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
@@ -140,7 +148,8 @@ mod tests {
         let agents =
             Agents::new([(first_digest.to_uppercase(), principal("one")), (second_digest.clone(), principal("two"))])
                 .unwrap();
-        let who = |value: &str| agents.recognise(&headers(&[value])).map(|p| p.agent.clone());
+        let find = |headers: &HeaderMap| agents.recognise(&digest(bearer(headers)?)).map(|p| p.agent.clone());
+        let who = |value: &str| find(&headers(&[value]));
         assert_eq!(who(&format!("Bearer {first}")).unwrap(), "one");
         assert_eq!(who(&format!("bearer  {second}")).unwrap(), "two");
         let wrong = format!("Bearer {first}x");
@@ -149,10 +158,10 @@ mod tests {
         {
             assert_eq!(who(bad), None, "{bad}");
         }
-        assert!(agents.recognise(&headers(&[])).is_none());
+        assert!(find(&headers(&[])).is_none());
         let twice = [format!("Bearer {first}"), format!("Bearer {second}")];
-        assert!(agents.recognise(&headers(&[&twice[0], &twice[1]])).is_none());
-        assert!(Agents::default().recognise(&headers(&[&twice[0]])).is_none());
+        assert!(find(&headers(&[&twice[0], &twice[1]])).is_none());
+        assert!(Agents::default().recognise(&digest(&first)).is_none() && agents.recognise(&digest(&first)).is_some());
     }
 
     #[test]

@@ -390,7 +390,11 @@ const MAX_SEARCH_TERM: usize = 60;
 
 fn prove_search_terms(place: &str, terms: &[String], faults: &mut Faults) {
     if terms.len() > MAX_SEARCH_TERMS {
-        faults.manifest(place, format!("has {} search terms and may have {MAX_SEARCH_TERMS}", terms.len()));
+        let count = terms.len();
+        faults.manifest(
+            place,
+            format!("has {count} search terms and may have {MAX_SEARCH_TERMS}: keep those that people say"),
+        );
     }
     let mut seen = BTreeSet::new();
     for (i, term) in terms.iter().enumerate() {
@@ -399,10 +403,13 @@ fn prove_search_terms(place: &str, terms: &[String], faults: &mut Faults) {
             && term.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
             && term.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b" _./+-".contains(&b));
         if !well_formed {
-            faults.manifest(&place, "is not 2 to 60 lower-case letters, digits, spaces and `_ . / + -`");
+            faults.manifest(
+                &place,
+                "is not 2 to 60 lower-case letters, digits, spaces and `_ . / + -` that begin with a letter or a digit",
+            );
         }
         if !seen.insert(term) {
-            faults.manifest(&place, "declared twice");
+            faults.manifest(&place, "declared twice: leave one out");
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::words::{Word, words};
+use super::{
+    commands::{Known, is_change},
+    words::{Word, words},
+};
 use crate::gate::call::OfferedAction;
 
 /// Where a word of an action stands, what says most about it first.
@@ -47,7 +50,7 @@ pub struct Phrase<'a> {
     pub text: &'a str,
     /// Its words, stop words too.
     pub words: Vec<Word>,
-    /// A search term or an example's situation.
+    /// The title, a search term or an example's situation.
     pub field: Field,
 }
 
@@ -55,8 +58,11 @@ pub struct Phrase<'a> {
 pub struct Entry<'a> {
     /// The action.
     pub action: &'a OfferedAction,
-    /// Search terms and examples.
+    /// Title, search terms and examples.
     pub phrases: Vec<Phrase<'a>>,
+    /// If it does more than read, the first words of its name and title, and the verbs that its search terms and
+    /// examples begin with: it does what they say.
+    pub orders: BTreeSet<String>,
     /// The stems of its title, without stop words.
     pub title: BTreeSet<String>,
     fields: HashMap<String, Field>,
@@ -86,6 +92,14 @@ impl Entry<'_> {
         }
     }
 
+    /// Name and title of what does more than read begin with what it does; a term or an example may.
+    fn note_order(&mut self, words: &[Word], field: Field) {
+        let verb = words.first().filter(|verb| field <= Field::Title || is_change(&verb.text));
+        if let Some(verb) = verb.filter(|_| !self.action.reads_only) {
+            self.orders.insert(verb.text.clone());
+        }
+    }
+
     fn note(&mut self, stem: String, field: Field) {
         self.fields.entry(stem).and_modify(|best| *best = field.min(*best)).or_insert(field);
     }
@@ -101,10 +115,24 @@ pub struct Catalogue<'a> {
     written: BTreeSet<String>,
     /// Their stems.
     stems: HashSet<String>,
-    /// First words of the names, titles, search terms and examples of actions that do more than read.
-    orders: BTreeSet<String>,
     /// Names of packs: everything of a pack has its name.
     packs: BTreeSet<String>,
+}
+
+impl Known for Catalogue<'_> {
+    fn is_done(&self, verb: &str) -> bool {
+        self.entries.iter().any(|entry| entry.orders.contains(verb))
+    }
+
+    fn is_term(&self, words: &[Word]) -> bool {
+        let is_same = |phrase: &Phrase<'_>| {
+            phrase.field <= Field::Term
+                && phrase.words.len() > 1
+                && begin_with(words, &phrase.words, |a, b| a.text == b.text)
+        };
+        let is_order = |entry: &Entry<'_>| words.first().is_some_and(|verb| entry.orders.contains(&verb.text));
+        self.entries.iter().any(|entry| !is_order(entry) && entry.phrases.iter().any(is_same))
+    }
 }
 
 /// So many actions are thought to be there that have none of the words, so that with few actions a word still weighs.
@@ -123,7 +151,6 @@ impl<'a> Catalogue<'a> {
             known: HashMap::new(),
             written: BTreeSet::new(),
             stems: HashSet::new(),
-            orders: BTreeSet::new(),
             packs: BTreeSet::new(),
         };
         for entry in &catalogue.entries {
@@ -137,14 +164,7 @@ impl<'a> Catalogue<'a> {
             let (pack, name) = split(&action.name);
             catalogue.packs.insert(pack.to_owned());
             let texts = [name, &action.title].into_iter().chain(action.search_terms.iter().map(String::as_str));
-            if !action.reads_only {
-                let asked = action.examples.iter().filter_map(|example| words(&example.situation).into_iter().next());
-                catalogue.orders.extend(asked.map(|word| word.text));
-            }
             for words in texts.map(words) {
-                if !action.reads_only {
-                    catalogue.orders.extend(words.first().map(|word| word.text.clone()));
-                }
                 for word in words.into_iter().filter(Word::is_content) {
                     catalogue.stems.insert(word.stem);
                     catalogue.written.insert(word.text);
@@ -169,15 +189,6 @@ impl<'a> Catalogue<'a> {
     pub fn is_pack(&self, text: &str) -> bool {
         let is_form = |pack: &String| pack.len() >= SHORTEST_CORRECTED && text.starts_with(pack.as_str());
         self.packs.contains(text) || self.packs.iter().any(is_form)
-    }
-
-    /// Whether words that begin with an order's verb are known: an action that does more than read begins its name, its title,
-    /// a search term or an example with the verb, or they begin with a search term and are no order ("open connections").
-    pub fn knows_order(&self, words: &[Word]) -> bool {
-        let terms =
-            || self.entries.iter().flat_map(|entry| &entry.phrases).filter(|phrase| phrase.field == Field::Term);
-        words.first().is_some_and(|verb| self.orders.contains(&verb.text))
-            || terms().any(|term| term.words.len() > 1 && begin_with(words, &term.words, |a, b| a.text == b.text))
     }
 
     /// What share of actions is without a stem: near 1 for a word of one action, near 0 for a word of all.
@@ -222,15 +233,20 @@ impl<'a> Catalogue<'a> {
 }
 
 fn entry(action: &OfferedAction) -> Entry<'_> {
-    let mut entry = Entry { action, phrases: Vec::new(), title: BTreeSet::new(), fields: HashMap::new() };
-    let title = words(&action.title);
-    entry.put(&words(split(&action.name).1), Field::Name);
-    entry.put(&title, Field::Title);
-    entry.title = title.into_iter().filter(|word| !word.is_stop()).map(|word| word.stem).collect();
+    let mut entry =
+        Entry { action, phrases: Vec::new(), orders: BTreeSet::new(), title: BTreeSet::new(), fields: HashMap::new() };
+    let name = words(split(&action.name).1);
+    entry.note_order(&name, Field::Name);
+    entry.put(&name, Field::Name);
+    let terms = action.search_terms.iter().map(|term| (term.as_str(), Field::Term));
     let situations = action.examples.iter().map(|example| (example.situation.as_str(), Field::Example));
-    for (text, field) in action.search_terms.iter().map(|term| (term.as_str(), Field::Term)).chain(situations) {
+    for (text, field) in [(action.title.as_str(), Field::Title)].into_iter().chain(terms).chain(situations) {
         let words = words(text);
+        entry.note_order(&words, field);
         entry.put(&words, field);
+        if field == Field::Title {
+            entry.title = words.iter().filter(|word| !word.is_stop()).map(|word| word.stem.clone()).collect();
+        }
         entry.phrases.push(Phrase { text, words, field });
     }
     for param in &action.params {

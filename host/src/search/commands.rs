@@ -51,25 +51,57 @@ const STATES_AT_END: &[&str] = &["blocked", "failing", "running", "slow", "stuck
 const SUBORDINATE: &[&str] =
     &["as", "because", "for", "if", "since", "so", "that", "when", "where", "which", "while", "who"];
 
-/// For each word whether it is part of an order that nobody carries out. `is_ours` is given the words from an order's verb on
-/// and tells whether they are something that an action does or is about.
-pub fn foreign(words: &[Word], is_ours: impl Fn(&[Word]) -> bool) -> Vec<bool> {
-    let mut foreign = Vec::with_capacity(words.len());
-    for clause in words.chunk_by(|a, b| a.clause == b.clause) {
-        let ordered = order(clause).is_some_and(|order| !is_ours(order));
-        foreign.resize(foreign.len() + clause.len(), ordered);
-    }
-    foreign
+/// Whether a word asks for a change.
+pub fn is_change(verb: &str) -> bool {
+    CHANGES.contains(&verb)
 }
 
-/// From the verb on, if the part of a sentence is an order.
-fn order(clause: &[Word]) -> Option<&[Word]> {
+/// The orders of a query.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Orders {
+    /// For each word of the query whether it is part of an order that nobody carries out.
+    pub foreign: Vec<bool>,
+    /// The verbs of the others.
+    pub verbs: Vec<String>,
+}
+
+/// What is said of the words of an order, from its verb on.
+pub trait Known {
+    /// An action that does more than read does what the verb says.
+    fn is_done(&self, verb: &str) -> bool;
+    /// The words begin with what an action is about, and are no order.
+    fn is_term(&self, words: &[Word]) -> bool;
+}
+
+/// Finds the orders.
+pub fn orders(words: &[Word], known: &impl Known) -> Orders {
+    let mut orders = Orders::default();
+    for clause in words.chunk_by(|a, b| a.clause == b.clause) {
+        let found = order(clause, known);
+        let is_foreign = found.is_some_and(|(verb, rest)| !known.is_done(&verb.text) || is_of_place(rest));
+        if let (Some((verb, _)), false) = (found, is_foreign) {
+            orders.verbs.push(verb.text.clone());
+        }
+        orders.foreign.resize(orders.foreign.len() + clause.len(), is_foreign);
+    }
+    orders
+}
+
+/// The verb and what follows it, if the part of a sentence is an order.
+fn order<'a>(clause: &'a [Word], known: &impl Known) -> Option<(&'a Word, &'a [Word])> {
     let at = clause.iter().position(|word| !BEFORE.contains(&word.text.as_str()))?;
     let order = clause.get(at..)?;
     let (verb, rest) = order.split_first()?;
     let next = rest.first()?;
-    let is_verb = CHANGES.contains(&verb.text.as_str()) && !verb.of_name;
-    (is_verb && !AFTER_A_NOUN.contains(&next.text.as_str()) && !states(rest)).then_some(order)
+    let is_verb = !verb.of_name && (is_change(&verb.text) || known.is_done(&verb.text));
+    let is_noun = AFTER_A_NOUN.contains(&next.text.as_str()) || states(rest) || known.is_term(order);
+    (is_verb && !is_noun).then_some((verb, rest))
+}
+
+/// "Stop the server" orders something else than "stop the query on the server".
+fn is_of_place(rest: &[Word]) -> bool {
+    let mut of_weight = rest.iter().filter(|word| !word.is_stop() && !word.is_object()).peekable();
+    of_weight.peek().is_some() && of_weight.all(|word| !word.is_content())
 }
 
 fn states(rest: &[Word]) -> bool {
@@ -82,9 +114,23 @@ fn states(rest: &[Word]) -> bool {
 mod tests {
     use super::{super::words::words, *};
 
+    /// One action, which cancels queries.
+    struct Cancels;
+
+    impl Known for Cancels {
+        fn is_done(&self, verb: &str) -> bool {
+            verb == "cancel"
+        }
+
+        fn is_term(&self, words: &[Word]) -> bool {
+            words[0].text == "open" && words[1].text == "connections"
+        }
+    }
+
     fn ordered(text: &str) -> Option<String> {
         let words = words(text);
-        words.chunk_by(|a, b| a.clause == b.clause).find_map(order).map(|order| order[0].text.clone())
+        let mut clauses = words.chunk_by(|a, b| a.clause == b.clause);
+        clauses.find_map(|clause| order(clause, &Cancels)).map(|(verb, _)| verb.text.clone())
     }
 
     #[test]
@@ -114,6 +160,7 @@ mod tests {
             "update takes forever",
             "the deploy broke it",
             "drop_orders",
+            "open connections of the app",
         ] {
             assert_eq!(ordered(text), None, "{text}");
         }
@@ -121,8 +168,17 @@ mod tests {
 
     #[test]
     fn only_the_part_with_the_order_counts_against() {
-        let words = words("locks everywhere, drop the table");
-        assert_eq!(foreign(&words, |_| false), [false, false, true, true, true]);
-        assert_eq!(foreign(&words, |order| order[0].text == "drop"), [false; 5]);
+        let found = orders(&words("locks everywhere, drop the table"), &Cancels);
+        assert_eq!(found, Orders { foreign: vec![false, false, true, true, true], verbs: vec![] });
+        let found = orders(&words("cancel the query"), &Cancels);
+        assert_eq!(found, Orders { foreign: vec![false; 3], verbs: vec!["cancel".to_owned()] });
+    }
+
+    #[test]
+    fn to_end_something_on_a_server_is_not_to_end_the_server() {
+        let is_foreign = |text: &str| orders(&words(text), &Cancels).foreign.contains(&true);
+        assert!(is_foreign("cancel the server"));
+        assert!(!is_foreign("cancel the query on the server"));
+        assert!(!is_foreign("cancel 4471"));
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::{
     Found,
     catalogue::{Catalogue, Entry, Field, Phrase, begin_with},
-    commands,
+    commands::{self, Orders},
     english::stem,
     words::{Query, Word},
 };
@@ -27,8 +27,9 @@ const ENOUGH_OF_ALL: f64 = 0.2;
 const WORTH_TELLING: f64 = 0.4;
 /// What a word counts whose spelling was corrected.
 const CORRECTED: f64 = 0.85;
-/// So many words may be corrected; more of them are no slips.
-const MOST_CORRECTED: usize = 8;
+/// So many unknown words are looked at for slips, each against every known word; in a message with more of them, slips are
+/// not what makes it hard to understand.
+const MOST_LOOKED_AT: usize = 16;
 
 /// A word of the query that says something.
 struct Asked {
@@ -49,9 +50,13 @@ struct Asked {
 /// The actions that fit, in no order.
 pub fn fitting(query: &Query, catalogue: &Catalogue<'_>) -> Vec<Found> {
     let words = joined(&query.words, catalogue);
-    let asked = asked(&words, catalogue);
-    let mut found: Vec<Found> =
-        catalogue.entries.iter().filter_map(|entry| Fit::of(entry, query, &words, &asked).found(&asked)).collect();
+    let Orders { foreign, verbs } = commands::orders(&words, catalogue);
+    let asked = asked(&words, &foreign, catalogue);
+    let mut found: Vec<Found> = catalogue
+        .entries
+        .iter()
+        .filter_map(|entry| Fit::of(entry, query, &words, &verbs, &asked).found(&asked))
+        .collect();
     let best = found.iter().map(|found| found.score).fold(0.0, f64::max);
     found.retain(|found| found.score >= best * WORTH_TELLING);
     found
@@ -77,36 +82,33 @@ fn joined(words: &[Word], catalogue: &Catalogue<'_>) -> Vec<Word> {
     found
 }
 
-fn asked(words: &[Word], catalogue: &Catalogue<'_>) -> Vec<Asked> {
-    let ordered = commands::foreign(words, |order| catalogue.knows_order(order));
+fn asked(words: &[Word], foreign: &[bool], catalogue: &Catalogue<'_>) -> Vec<Asked> {
     let mut asked: Vec<Asked> = Vec::new();
-    let mut corrections = 0;
-    for (word, ordered) in words.iter().zip(ordered) {
+    let mut looked_at = 0;
+    for (word, foreign) in words.iter().zip(foreign) {
         let is_said = asked.iter().any(|asked| asked.text == word.text);
         if word.is_stop() || catalogue.is_pack(&word.text) || is_said {
             continue;
         }
         let (mut stem, mut also) = (word.stem.clone(), word.also.clone());
         let mut spelled = None;
-        if ordered {
+        if *foreign {
             // The words of an order that nobody carries out are nobody's.
             (stem, also) = (String::new(), None);
         } else if let (Some(both), false) = (&also, catalogue.knows(&stem)) {
             stem.clone_from(both);
         } else if !catalogue.knows(&stem) {
-            if corrections < MOST_CORRECTED
-                && !word.is_object()
-                && word.is_content()
-                && let Some(known) = catalogue.nearest(&word.text)
-            {
-                corrections += 1;
+            if word.is_object() || !word.is_content() {
+                continue;
+            }
+            looked_at += 1;
+            let nearest = if looked_at > MOST_LOOKED_AT { None } else { catalogue.nearest(&word.text) };
+            if let Some(known) = nearest {
                 if catalogue.is_pack(known) {
                     continue;
                 }
                 stem = super::english::stem(known);
                 spelled = Some(known.to_owned());
-            } else if word.is_object() || !word.is_content() {
-                continue;
             }
         }
         if !stem.is_empty() && asked.iter().any(|asked| asked.stem == stem) {
@@ -124,6 +126,8 @@ struct Fit<'a> {
     entry: &'a Entry<'a>,
     /// The query has its name, as it is written.
     named: bool,
+    /// The query orders what it does.
+    ordered: bool,
     /// For each asked word where the action has it.
     at: Vec<Option<Field>>,
     /// Search terms and examples of which every word was said.
@@ -154,6 +158,13 @@ impl<'a> Said<'a> {
         self.content == 0
     }
 
+    fn kind(&self) -> &'static str {
+        match self.phrase.field {
+            Field::Term => "term",
+            field => field.as_str(),
+        }
+    }
+
     /// It says more than its words do.
     fn is_telling(&self) -> bool {
         self.enough() < ENOUGH || self.is_uncounted()
@@ -170,11 +181,12 @@ impl<'a> Said<'a> {
 }
 
 impl<'a> Fit<'a> {
-    fn of(entry: &'a Entry<'a>, query: &Query, words: &[Word], asked: &[Asked]) -> Self {
+    fn of(entry: &'a Entry<'a>, query: &Query, words: &[Word], verbs: &[String], asked: &[Asked]) -> Self {
+        let ordered = verbs.iter().any(|verb| entry.orders.contains(verb));
         let at: Vec<Option<Field>> =
             asked.iter().map(|asked| asked.stems().filter_map(|stem| entry.field(stem)).min()).collect();
         let said = entry.phrases.iter().filter_map(|phrase| Said::of(phrase, words, asked)).collect();
-        Self { entry, named: query.names(&entry.action.name), at, said }
+        Self { entry, named: query.names(&entry.action.name), ordered, at, said }
     }
 
     fn found(&self, asked: &[Asked]) -> Option<Found> {
@@ -230,7 +242,11 @@ impl<'a> Fit<'a> {
             .sum();
         let words = if all > 0.0 { own / all } else { 0.0 };
         let said = self.said.iter().map(|said| bonus(said, asked)).fold(0.0, f64::max);
-        words + said + 0.15 * self.title_share(asked) + f64::from(u8::from(self.named))
+        words
+            + said
+            + 0.15 * self.title_share(asked)
+            + f64::from(u8::from(self.named))
+            + if self.ordered { 0.3 } else { 0.0 }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a title has few words")]
@@ -248,7 +264,12 @@ impl<'a> Fit<'a> {
         }
         let mut why: Vec<String> =
             by_field.into_iter().map(|(field, words)| format!("{}: {}", field.as_str(), words.join(", "))).collect();
-        why.extend(self.said.iter().filter(|said| said.is_telling()).map(|said| format!("term: {}", said.phrase.text)));
+        why.extend(
+            self.said
+                .iter()
+                .filter(|said| said.is_telling())
+                .map(|said| format!("{}: {}", said.kind(), said.phrase.text)),
+        );
         let own = asked.iter().zip(&self.at).filter(|(_, at)| at.is_some());
         why.extend(
             own.filter_map(|(asked, _)| Some(format!("`{}` spelled like `{}`", asked.text, asked.spelled.as_ref()?))),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     task::JoinSet,
     time::{MissedTickBehavior, interval, sleep},
 };
@@ -38,8 +38,12 @@ pub struct Kept(#[expect(dead_code, reason = "dropping it ends the tasks")] Join
 #[must_use]
 pub fn keep(reloader: Reloader) -> Kept {
     let gate = Arc::clone(reloader.gate());
+    // From here on a SIGHUP ends nothing.
+    let hangup = signal(SignalKind::hangup())
+        .inspect_err(|error| tracing::warn!(%error, "SIGHUP is not heard; files are watched all the same"))
+        .ok();
     let mut tasks = JoinSet::new();
-    tasks.spawn(watch_files(reloader));
+    tasks.spawn(watch_files(reloader, hangup));
     tasks.spawn(probe_targets(Arc::clone(&gate)));
     tasks.spawn(tell_of_targets(Arc::clone(&gate)));
     tasks.spawn(index_record(gate));
@@ -48,11 +52,8 @@ pub fn keep(reloader: Reloader) -> Kept {
 
 /// Reads again on SIGHUP at once, and when files have changed and come to rest. What is wrong is logged and recorded where
 /// it is found; the next change is another attempt.
-async fn watch_files(reloader: Reloader) {
+async fn watch_files(reloader: Reloader, mut hangup: Option<Signal>) {
     let mut watch = Watch::new(reloader.at_start().clone());
-    let mut hangup = signal(SignalKind::hangup())
-        .inspect_err(|error| tracing::warn!(%error, "SIGHUP is not heard; files are watched all the same"))
-        .ok();
     let mut looks = ticks(stamps::EVERY);
     loop {
         let signalled = async {

@@ -99,6 +99,7 @@ async fn no_text_is_disguised() {
         ("param.value", &[("param.kind", "choice")]),
         ("param.value", &[("param.kind", "text")]),
         ("example.situation", &[]),
+        ("search.term", &[]),
         ("statement.id", &[]),
         ("column.name", &[]),
         ("input.name", &[]),
@@ -116,6 +117,50 @@ async fn no_text_is_disguised() {
         cases.push(Case::guest(&format!("disguised-{at}"), &[&[(*field, &*text)], *more].concat(), code, "").await);
     }
     refuses("disguises", cases).await;
+}
+
+#[tokio::test]
+async fn a_search_term_is_a_few_plain_words() {
+    let characters = "search term 1: is not 2 to 60 lower-case letters";
+    let longest = "a".repeat(60);
+    let too_long = "a".repeat(61);
+    let mut cases = Vec::new();
+    for (at, (settings, says)) in [
+        (&[("search.term", SQL)][..], characters),
+        (&[("search.term", "")], characters),
+        (&[("search.term", "x")], characters),
+        (&[("search.term", " lock")], characters),
+        (&[("search.term", "-lock")], characters),
+        (&[("search.term", "Lock")], characters),
+        (&[("search.term", "l\u{43e}ck")], characters),
+        (&[("search.term", "lock\ttable")], characters),
+        (&[("search.term", "lock, table")], characters),
+        (&[("search.term", &*too_long)], characters),
+        (&[("search.term", "lock"), ("search.repeat", "2")], "search term 2: declared twice: leave one out"),
+        (&[("search.terms", "33")], "has 33 search terms and may have 32: keep those that people say"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        cases.push(Case::guest(&format!("term-{at}"), settings, ManifestInvalid, says).await);
+    }
+    refuses("terms", cases).await;
+
+    // What is just within the rules is admitted, and offered as it was declared.
+    let world = World::new("good_terms").await;
+    for (name, settings) in [("longest", &[("search.term", &*longest)][..]), ("most", &[("search.terms", "32")])] {
+        let own = [("name", name), ("small", ""), ("extra", ""), ("action.statement", "answer"), ("statements", "0")];
+        world.site.add(&BuiltPack::describe(component(&[settings, &own].concat()).await).await);
+    }
+    let (gate, refused) = world.refusals().await;
+    assert!(refused.is_empty(), "{refused:?}");
+    let terms = |name: &str| {
+        let offered = gate.offers(&site::principal());
+        let action = offered.iter().find(|action| action.name == format!("{name}.attacked")).expect("it is offered");
+        action.search_terms.clone()
+    };
+    assert_eq!(terms("longest"), [longest]);
+    assert_eq!(terms("most").len(), 32);
 }
 
 #[tokio::test]

@@ -72,6 +72,7 @@ async fn a_pack_is_shown_to_everybody_and_trusted_only_as_it_was_signed() {
         "not verified",
         "postgres.terminate_backend  risk high",
         "argument pid: integer 1 to 4194304",
+        "also found by: kill a session, ",
         "pg_stat_activity",
     ] {
         assert!(inspected.out.contains(part), "{part}");

@@ -6,6 +6,7 @@ use std::{
 };
 
 use lockgate_tests::site::Site;
+use rustix::process::Pid;
 use serde_json::Value as Json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -26,7 +27,7 @@ pub fn free_port() -> u16 {
 
 /// A running `lockgate serve`; killed when dropped.
 pub struct Served {
-    _process: Child,
+    process: Child,
     port: u16,
 }
 
@@ -40,7 +41,12 @@ impl Served {
             assert!(Instant::now() < until, "lockgate serve does not listen");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Self { _process: process, port }
+        Self { process, port }
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> Pid {
+        self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).expect("it runs")
     }
 
     /// Posts one call and returns status and structured answer. Revision 2026-07-28: no session, everything is in the call.
@@ -53,6 +59,11 @@ impl Served {
         let message = reply.lines().rev().map(|l| l.strip_prefix("data:").unwrap_or(l).trim());
         let message: Option<Json> = message.filter(|l| l.starts_with('{')).find_map(|l| serde_json::from_str(l).ok());
         (status, message.map(|m| m["result"]["structuredContent"].clone()).unwrap_or_default())
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> Pid {
+        self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).expect("it runs")
     }
 
     /// Posts one call and returns the connection that its answer will come on.

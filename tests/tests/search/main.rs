@@ -46,23 +46,40 @@ fn astray(phrases: &[&str]) -> Vec<String> {
 fn what_people_on_call_say_finds_the_right_action() {
     let (missed, top) = judge(phrases::FITTING);
     assert!(missed.is_empty(), "{} missed:\n{}", missed.len(), missed.join("\n"));
-    println!("at the top: {top} of {}", phrases::FITTING.len());
+    let all = phrases::FITTING.len();
+    assert!(all >= 120 && top * 100 >= all * 95, "{top} of {all} have a right action at the very top");
 }
 
 #[test]
 fn what_nothing_is_for_finds_nothing() {
     let astray = astray(phrases::UNFITTING);
+    assert!(phrases::UNFITTING.len() >= 50);
     assert!(astray.is_empty(), "{} astray:\n{}", astray.len(), astray.join("\n"));
+}
+
+/// How many phrases of a set that nobody tuned to may miss, must be at the top, and may go astray: as many as do.
+struct Level {
+    missed: usize,
+    top: usize,
+    astray: usize,
+}
+
+fn stands_at(fitting: &[(&str, &[&str])], unfitting: &[&str], level: &Level) {
+    let (missed, top) = judge(fitting);
+    let astray = astray(unfitting);
+    let is_kept = missed.len() <= level.missed && top >= level.top && astray.len() <= level.astray;
+    let said = format!("missed:\n{}\nastray:\n{}", missed.join("\n"), astray.join("\n"));
+    assert!(is_kept, "{} missed, {top} at the top, {} astray\n{said}", missed.len(), astray.len());
 }
 
 #[test]
 fn phrases_that_nobody_tuned_to_do_as_well_as_they_do() {
-    for (set, fitting, unfitting) in
-        [("held out", held_out::FITTING, held_out::UNFITTING), ("fresh", fresh::FITTING, fresh::UNFITTING)]
-    {
-        let (missed, top) = judge(fitting);
-        let astray = astray(unfitting);
-        println!("{set}: {} of {} missed, {top} at the top:\n{}", missed.len(), fitting.len(), missed.join("\n"));
-        println!("{set}: {} of {} astray:\n{}", astray.len(), unfitting.len(), astray.join("\n"));
-    }
+    // When they were first tried: 33 of 40 found, 33 at the top; 1 of 25 astray.
+    stands_at(held_out::FITTING, held_out::UNFITTING, &Level { missed: 4, top: 35, astray: 0 });
+}
+
+#[test]
+fn phrases_made_to_attack_it_do_as_well_as_they_do() {
+    // When they were first tried: 31 of 32 found, 28 at the top; 3 of 32 astray.
+    stands_at(fresh::FITTING, fresh::UNFITTING, &Level { missed: 1, top: 29, astray: 2 });
 }

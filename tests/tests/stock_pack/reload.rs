@@ -1,7 +1,7 @@
 //! Packs, trust and policy are read again while calls are served: together or not at all, on the record before they are in
 //! force, and what is revoked is out whatever else is wrong.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path, process::Stdio, sync::Arc, time::Duration};
 
 use lockgate::{
     error::Code,
@@ -14,7 +14,12 @@ use lockgate_tests::{
     answers::refused,
     site::{Site, call, diagnose_pack, done, ended, held, principal, stock_pack},
 };
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    process::Command,
+};
 
 use crate::world::{PATIENCE, app, run, world};
 
@@ -219,5 +224,49 @@ fn files_are_watched() {
         site.write("policy.toml", READS);
         wanted(false).await;
         drop(kept);
+    });
+}
+
+#[test]
+fn a_hangup_is_heard_by_a_process_of_its_own_and_ends_nothing() {
+    run(async {
+        let site = site().await;
+        let mut process = Command::new(env!("CARGO_BIN_EXE_lockgate_cli"))
+            .arg("--config")
+            .arg(site.path("lockgate.toml"))
+            .arg("mcp")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("lockgate mcp can be started");
+        let mut input = process.stdin.take().expect("its input");
+        let mut output = BufReader::new(process.stdout.take().expect("its output")).lines();
+        let mut ask = async |message: Json| {
+            input.write_all(format!("{message}\n").as_bytes()).await.expect("it listens");
+            tokio::time::timeout(PATIENCE, output.next_line()).await.expect("it answers").expect("a line")
+        };
+        // Once it answers it is up, and hears signals.
+        let client = json!({ "name": "test", "version": "1" });
+        let params = json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client });
+        let hello = ask(json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params })).await;
+        assert!(hello.is_some_and(|line| line.contains("result")));
+        site.write("policy.toml", NO_UPTIME);
+        let pid = process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).expect("its id");
+        kill_process(pid, Signal::HUP).expect("it can be told");
+        let until = tokio::time::Instant::now() + PATIENCE;
+        let told = loop {
+            if let Some(told) = lines(&site, "host.reload").pop() {
+                break told;
+            }
+            assert!(tokio::time::Instant::now() < until, "nothing was read again");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert_eq!(told["cause"], json!("signal"));
+        assert!(process.try_wait().expect("it can be looked at").is_none(), "it lives");
+        drop(input);
+        let ended = tokio::time::timeout(PATIENCE, process.wait()).await.expect("it ends").expect("it has ended");
+        assert!(ended.success(), "{ended}");
     });
 }

@@ -55,6 +55,7 @@ fn print_action(manifest: &Manifest, action: &Action) {
             say(&format!("  {what}: {}", one_line(&items.join(", "))));
         }
     };
+    list("also found by", &action.search_terms);
     list("runs", &action.run_statements);
     list("previews with", &action.preview_statements);
     list("needs", &action.privileges);

@@ -79,6 +79,7 @@ mod tests {
             roles: Vec::new(),
             door: Door::Http,
             scope: Scope::default(),
+            credential: None,
         }
     }
 

@@ -63,7 +63,7 @@ impl Screen {
 
 /// Whether a client that can open links is to be shown this one: it has a link, and people have not been told of it yet.
 pub(in crate::mcp) fn is_shown(pending: &Pending) -> bool {
-    pending.link.is_some() && !pending.joined && !pending.approved
+    pending.link.is_some() && !pending.joined && !pending.replayed && !pending.approved
 }
 
 /// The answer of revision 2026-07-28 that asks a client to show a link and to call again with the state, if there is one

@@ -179,7 +179,11 @@ fn extra() -> (Action, Statement) {
             .map(|situation| Example { situation, arguments: mode::or("example.arguments", "{}") })
             .into_iter()
             .collect(),
-        search_terms: mode::get("search.term").into_iter().collect(),
+        search_terms: mode::get("search.term")
+            .into_iter()
+            .flat_map(|term| std::iter::repeat_n(term, mode::number("search.repeat", 1)))
+            .chain((0..mode::number("search.terms", 0)).map(|at| format!("term {at}")))
+            .collect(),
     };
     let sql = mode::or("statement.sql", "SELECT 1::int8 AS one");
     let text = std::iter::repeat_n(sql, mode::number("statement.repeat", 1)).collect::<String>();

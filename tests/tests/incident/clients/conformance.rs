@@ -3,17 +3,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     path::Path,
     process::Stdio,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use jiff::Timestamp;
 use lockgate_tests::site::{APPROVER, Site};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
 use tokio::process::Command;
 
@@ -37,6 +39,30 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// A request for so much work is never approved: the suite takes it back.
 const ENDLESS: u64 = 30;
 
+/// What the suite's person is asked about.
+const POLICY: &str = "version = 1
+[[rule]]
+name = \"held for the suite\"
+actions = [\"postgres.activity_detail\", \"postgres.reindex_concurrent\"]
+decision = \"approve\"
+";
+/// What makes the lists shorter, by the actions of one playbook and with them the playbook.
+const LESS: &str = "[[rule]]
+name = \"less for the suite\"
+actions = [
+    \"diagnose.replication_health\",
+    \"postgres.backend_holding_xmin\",
+    \"postgres.cancel_query\",
+    \"postgres.is_in_recovery\",
+    \"postgres.longest_running_queries\",
+    \"postgres.replication_lag\",
+    \"postgres.replication_slots\",
+    \"postgres.wal_archive_status\",
+    \"postgres.wal_status\",
+]
+decision = \"deny\"
+";
+
 /// What came of one scenario under one revision: each check that did not succeed, with what the suite says.
 type Outcome = Vec<(String, String)>;
 
@@ -54,13 +80,16 @@ async fn the_conformance_suite_passes() {
     let table = "CREATE SCHEMA suite AUTHORIZATION agent; SET ROLE agent; CREATE TABLE suite.kept (id int PRIMARY KEY)";
     server().await.execute(table).await.expect("a table of the agent's role");
     let site = Arc::new(Site::with_stock_packs(&[settings], &more).await);
-    site.write(
-        "policy.toml",
-        "version = 1\n[[rule]]\nname = \"held for the suite\"\nactions = [\"postgres.activity_detail\", \"postgres.reindex_concurrent\"]\ndecision = \"approve\"\n",
-    );
+    site.write("policy.toml", POLICY);
     let served = Served::start(&site, port).await;
     let looked = served.call(&token, "uptime", "conforming", json!({}), "looking into ticket 123").await;
-    let words = Ours { counter: AtomicU64::new(1), run: looked["run_id"].as_str().expect("a run").to_owned() };
+    let words = Ours {
+        counter: AtomicU64::new(1),
+        run: looked["run_id"].as_str().expect("a run").to_owned(),
+        site: Arc::clone(&site),
+        server: served.id(),
+        less: AtomicBool::new(false),
+    };
     let bridge = Bridge::start(bridge_origin, port, &token, words).await;
     let person = tokio::spawn(decide(Arc::clone(&site)));
 
@@ -142,7 +171,7 @@ async fn run(site: &Site, url: &str, revision: &str) -> BTreeMap<String, Outcome
     // Its exit code says whether anything failed at all, which is looked into here one by one.
     assert!(results.is_dir(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let mut outcomes = BTreeMap::new();
-    for entry in std::fs::read_dir(&results).expect("its results") {
+    for entry in fs::read_dir(&results).expect("its results") {
         let path = entry.expect("a result").path();
         outcomes.insert(scenario_of(&path), outcome_in(&path.join("checks.json")));
     }
@@ -158,7 +187,7 @@ fn scenario_of(directory: &Path) -> String {
 
 /// The checks that did not succeed. What was skipped counts, and so does a warning: each has to be accounted for.
 fn outcome_in(file: &Path) -> Outcome {
-    let checks: Json = serde_json::from_slice(&std::fs::read(file).expect("the checks")).expect("JSON");
+    let checks: Json = serde_json::from_slice(&fs::read(file).expect("the checks")).expect("JSON");
     let checks = checks.as_array().expect("a list");
     assert!(!checks.is_empty(), "{}: nothing was checked", file.display());
     let failed =
@@ -183,6 +212,10 @@ struct Ours {
     counter: AtomicU64,
     /// A run whose record speaks of 123.
     run: String,
+    site: Arc<Site>,
+    server: Pid,
+    /// Whether the lists are the shorter ones now.
+    less: AtomicBool,
 }
 
 impl Ours {
@@ -196,11 +229,25 @@ impl Ours {
     }
 }
 
+impl Ours {
+    /// Another policy, by which the agent is shown more or less than before, read again at once.
+    fn change_the_lists(&self) {
+        let less = !self.less.fetch_xor(true, Ordering::Relaxed);
+        self.site.write("policy.new", &if less { format!("{POLICY}{LESS}") } else { POLICY.to_owned() });
+        fs::rename(self.site.path("policy.new"), self.site.path("policy.toml")).expect("another policy");
+        kill_process(self.server, Signal::HUP).expect("the server is told");
+    }
+}
+
 impl Words for Ours {
     fn tool(&self, name: &str, arguments: &Json) -> Option<(String, Json)> {
         let read = ("postgres.uptime".to_owned(), json!({ "reason": "the suite asks for a read" }));
         Some(match name {
             "test_simple_text" | "test_logging_tool" | "test_reconnection" | "greet" => read,
+            "test_trigger_tool_change" | "test_trigger_prompt_change" => {
+                self.change_the_lists();
+                read
+            }
             "test_error_handling" => ("postgres.uptime".to_owned(), json!({ "reason": "short" })),
             "test_tool_with_progress" | "test_streaming_elicitation" => self.held(ENDLESS),
             // Held, decided, and a notice of what came of it.
