@@ -64,10 +64,10 @@ async fn a_held_operation_is_one_request_and_runs_once_for_all_who_repeat_it() {
     assert!(!everywhere.contains("hunter2"), "a password in the agent's words is told on");
 
     site.approve(&first.approval).await;
-    let patient = hold(PATIENCE);
+    let (who, patient) = (principal(), hold(PATIENCE));
     let (one, two) = tokio::join!(
-        gate.call(&principal(), terminate("heldonce", pid, "op-held-01"), patient.clone()),
-        other.call(&principal(), terminate("heldonce", pid, "op-held-01"), patient.clone()),
+        gate.call(&who, terminate("heldonce", pid, "op-held-01"), patient.clone()),
+        other.call(&who, terminate("heldonce", pid, "op-held-01"), patient.clone()),
     );
     for ended in [outcome(one), outcome(two), outcome(calls(&gate, terminate("heldonce", pid, "op-held-01")).await)] {
         assert_eq!((&ended.run, ended.replayed), (&first.run, true));
