@@ -224,7 +224,8 @@ impl Gate {
             let known = match stage {
                 Some(Stage::Over(end)) if mine => return self.answer(&run, principal, end, hold).await,
                 Some(Stage::Over(end)) => {
-                    self.journal.replayed(&at, principal, id, "ended").await.map_err(|r| at_run(&at, r))?;
+                    let state = if matches!(end, Ok(Step::Held(_))) { "held" } else { "ended" };
+                    self.journal.replayed(&at, principal, id, state).await.map_err(|r| at_run(&at, r))?;
                     return replay(self.answer(&at, principal, end, hold).await);
                 }
                 Some(Stage::Released(refused)) if mine => return Err(refused),
@@ -273,7 +274,8 @@ impl Gate {
         call: &Arc<Call>,
     ) -> Seat {
         let mut underway = self.operations.lock();
-        if let Some(there) = underway.get(key) {
+        // One whose task is gone without a word has none, whatever the reason; the store knows how far it got.
+        if let Some(there) = underway.get(key).filter(|there| there.stage.has_changed().is_ok()) {
             let (stage, facts, run) = (there.stage.clone(), Arc::clone(&there.facts), there.run.clone());
             return Seat { stage, facts, run, mine: false, _wanted: there.wanted.upgrade() };
         }
@@ -436,7 +438,7 @@ impl Gate {
         let Err(Refused { run, refusal }) = answer else { return answer };
         let id = approval.to_owned();
         let found = self.with_store(move |store| store.get(&id)).await;
-        let over = matches!(found, Ok(Ok(Some(approval))) if approval.state.is_terminal());
+        let over = matches!(found, Ok(Ok(Some(approval))) if approval.state_at(Timestamp::now()).is_terminal());
         Err(Refused { run, refusal: if over { ended(refusal) } else { refusal } })
     }
 

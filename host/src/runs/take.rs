@@ -20,7 +20,13 @@ pub(super) fn take(tx: &Connection, line: &Line, place: Place) -> rusqlite::Resu
         return Ok(());
     }
     match line.event() {
-        "call.intent" => begin(tx, line, &run, RunState::Running)?,
+        "call.intent" => {
+            begin(tx, line, &run, RunState::Running)?;
+            if let Some(died) = some(line, "instead_of") {
+                let summary = format!("its process died before it had begun; run {run} took its place");
+                end_unused(tx, line, died, &End { state: RunState::Failed, code: "", summary: &summary, ms: None })?;
+            }
+        }
         "call.refused" => {
             begin(tx, line, &run, RunState::Refused)?;
             let end =
@@ -33,6 +39,11 @@ pub(super) fn take(tx: &Connection, line: &Line, place: Place) -> rusqlite::Resu
         "approval.decided" => decided(tx, line, &run)?,
         "approval.consumed" => advance(tx, &run, RunState::Running)?,
         "approval.closed" => closed(tx, line, &run)?,
+        "operation.closed" => {
+            let summary = "its process died after it had begun";
+            let end = End { state: RunState::Unknown, code: line.text("code"), summary, ms: None };
+            end_unused(tx, line, &run, &end)?;
+        }
         _ => {}
     }
     tx.prepare_cached("UPDATE runs SET last_seq = max(last_seq, ?2) WHERE run = ?1")?
@@ -42,7 +53,7 @@ pub(super) fn take(tx: &Connection, line: &Line, place: Place) -> rusqlite::Resu
 
 /// The run that a line belongs to: the one that it names, or the one whose approval it names.
 fn run_of(tx: &Connection, line: &Line) -> rusqlite::Result<Option<String>> {
-    if !line.event().starts_with("call.") && !line.event().starts_with("approval.") {
+    if !["call.", "approval.", "operation."].iter().any(|room| line.event().starts_with(room)) {
         return Ok(None);
     }
     let named = line.text("run");

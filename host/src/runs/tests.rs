@@ -120,6 +120,28 @@ fn rows(path: &Path) -> Vec<Vec<Value>> {
 }
 
 #[test]
+fn what_became_of_a_named_call_whose_process_died_is_told() {
+    let mut site = Site::new();
+    let runs = site.index("index.db");
+    for run in ["begun", "ended", "early"] {
+        site.intent(run, "claude", Some("ada"));
+    }
+    let code = "outcome_unknown";
+    site.add("operation.closed", &json!({ "run": "begun", "operation": "op-1", "state": "unknown", "code": code }));
+    assert_eq!((one(&runs, "begun").state, one(&runs, "begun").code.as_deref()), (RunState::Unknown, Some(code)));
+    // An end that the gate saw stands.
+    site.outcome("ended", json!({ "status": "succeeded", "summary": "done" }));
+    site.add("operation.closed", &json!({ "run": "ended", "operation": "op-1", "state": "unknown", "code": code }));
+    site.add("operation.replayed", &json!({ "run": "ended", "operation": "op-1", "state": "ended" }));
+    assert_eq!(one(&runs, "ended").state, RunState::Done);
+    site.add(
+        "call.intent",
+        &json!({ "run": "heir", "agent": "claude", "person": "ada", "action": "postgres.kill_idle", "instead_of": "early" }),
+    );
+    assert_eq!((one(&runs, "early").state, one(&runs, "heir").state), (RunState::Failed, RunState::Running));
+}
+
+#[test]
 fn a_run_is_where_its_latest_line_says() {
     let mut site = Site::new();
     let runs = site.index("index.db");

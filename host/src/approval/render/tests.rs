@@ -59,6 +59,10 @@ Who asks
   for        ada, who may not approve this
   reason, in the agent's own words:
   | it blocks thirty writers
+  what it saw, in the agent's own words:
+  | pid 4242 heads the lock chain
+  what it expects of it, in the agent's own words:
+  | the thirty writers go on
 
 Why it waits for a person
   policy     high risk needs approval

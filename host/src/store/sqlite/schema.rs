@@ -65,7 +65,7 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, thread};
 
     use super::*;
-    use crate::store::{SqliteStore, testing::state_directory};
+    use crate::store::{SqliteStore, Store as _, testing::state_directory};
 
     fn raw(path: &Path) -> Connection {
         let connection = Connection::open(path).unwrap();
@@ -100,6 +100,33 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         drop(SqliteStore::open(&path).unwrap());
         assert_eq!(versions(&path), (1..=i64::try_from(MIGRATIONS.len()).unwrap()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_file_of_an_earlier_lockgate_keeps_what_it_has() {
+        let state = state_directory();
+        let path = state.path().join("lockgate.db");
+        let mut earlier = raw(&path);
+        let tx = earlier.transaction().unwrap();
+        tx.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        tx.execute_batch(MIGRATIONS[0]).unwrap();
+        tx.execute_batch(
+            "CREATE TABLE migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT;
+             INSERT INTO migrations VALUES (1, 0);
+             INSERT INTO approvals (id, digest, nonce, run, agent, roles, door, action, pack_digest, risk, target,
+                 target_identity, arguments, reason, rule, policy_digest, pins, evidence, needed, approvers, execute_within,
+                 created_at, decide_by)
+             VALUES ('apr_1', zeroblob(32), zeroblob(32), 'run_1', 'pager-bot', '[]', 'stdio', 'a.b', 'aa', 'high', 't', 't/1',
+                 '{}', 'a good reason', 'a rule', 'bb', '[]', '{}', 1, '[]', 1000000, 0, 1000000)",
+        )
+        .unwrap();
+        tx.commit().unwrap();
+        drop(earlier);
+        let store = SqliteStore::open(&path).unwrap();
+        let approval = store.get("apr_1").unwrap().unwrap();
+        assert_eq!((approval.request.reason.as_str(), approval.request.operation), ("a good reason", None));
+        assert_eq!(store.expire_due(Timestamp::now()).unwrap().len(), 1, "and goes on with it");
+        assert_eq!(versions(&path).len(), MIGRATIONS.len());
     }
 
     #[test]
