@@ -42,7 +42,7 @@ async fn what_was_signed_is_what_is_declared_or_the_pack_is_out() {
     }
     let config = std::fs::read_to_string(world.site.path("lockgate.toml")).expect("the configuration");
     world.site.write("lockgate.toml", &config.replace("packs = [\"packs\"", &format!("packs = [\"packs\"{list}")));
-    let Opened { gate, refused } = world.open().await;
+    let Opened { gate, refused, .. } = world.open().await;
     assert_eq!(refused.len(), lies.len(), "{refused:?}");
     for (place, says, _) in lies {
         let told =

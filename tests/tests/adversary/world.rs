@@ -91,7 +91,7 @@ impl World {
 
     /// The code and the words of each refused component, by its file's name.
     pub async fn refusals(&self) -> (Arc<Gate>, Vec<(String, Code, String)>) {
-        let Opened { gate, refused } = self.open().await;
+        let Opened { gate, refused, .. } = self.open().await;
         let name = |path: &std::path::Path| path.file_name().expect("a name").to_string_lossy().into_owned();
         (gate, refused.into_iter().map(|r| (name(&r.path), r.error.code, r.error.message)).collect())
     }
