@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     error::{Code, Refusal},
-    gate::call::{Answer, Call, Hold, Principal, Refused},
+    gate::call::{Answer, Call, Hold, Pending, Principal, Refused},
 };
 
 impl<G: Gatekeeper> Server<G> {
@@ -162,7 +162,12 @@ impl<G: Gatekeeper> Server<G> {
                 Way::Task => self.act(principal, asked, at_once).await,
                 Way::Link => match self.act(principal, asked, at_once).await {
                     Ok(Answer::Pending(pending)) if !elicitation::is_shown(&pending) => {
-                        self.gatekeeper().await_approval(principal, &pending.approval, waiting).await
+                        let answer = self.gatekeeper().await_approval(principal, &pending.approval, waiting).await;
+                        // After it has waited, the client is not asked to show it all the same.
+                        answer.map(|answer| match answer {
+                            Answer::Pending(pending) => Answer::Pending(Box::new(Pending { joined: true, ..*pending })),
+                            done @ Answer::Done(_) => done,
+                        })
                     }
                     answer => answer,
                 },

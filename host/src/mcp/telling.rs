@@ -128,7 +128,9 @@ impl Telling {
     }
 
     async fn waiting(&self, told: &mut Told, waited: Duration) {
-        let (Some(wait), Some(held)) = (self.wait, &told.held) else { return };
+        // Whoever does not wait is not told how long.
+        let wait = self.wait.filter(|wait| !wait.is_zero());
+        let (Some(wait), Some(held)) = (wait, &told.held) else { return };
         if told.waited.is_some_and(|before| waited.as_secs() <= before) {
             return;
         }
