@@ -243,13 +243,15 @@ impl Words for Ours {
     fn tool(&self, name: &str, arguments: &Json) -> Option<(String, Json)> {
         let read = ("postgres.uptime".to_owned(), json!({ "reason": "the suite asks for a read" }));
         Some(match name {
-            "test_simple_text" | "test_logging_tool" | "test_reconnection" | "greet" => read,
+            "test_simple_text" | "test_logging_tool" | "test_streaming_elicitation" | "test_reconnection" | "greet" => {
+                read
+            }
             "test_trigger_tool_change" | "test_trigger_prompt_change" => {
                 self.change_the_lists();
                 read
             }
             "test_error_handling" => ("postgres.uptime".to_owned(), json!({ "reason": "short" })),
-            "test_tool_with_progress" | "test_streaming_elicitation" => self.held(ENDLESS),
+            "test_tool_with_progress" => self.held(ENDLESS),
             // Held, decided, and a notice of what came of it.
             "test_tool_with_logging" => (
                 "postgres.reindex_concurrent".to_owned(),

@@ -51,6 +51,14 @@ pub const SCENARIOS: &[(&str, &str)] = &[
     ("input-required-result-ignore-extra-params", FORM),
     ("tasks-mrtr-input", FORM),
     ("tasks-mrtr-composition", FORM),
+    (
+        "tasks-required-task-error",
+        "Needs a tool that can only be called as a task. Every call of lockgate's can also be waited for.",
+    ),
+    (
+        "tasks-status-notifications",
+        "The suite skips it itself, for want of a client that listens where tasks are told of.",
+    ),
     ("sep-2640-skills-directory", SKILLS),
     ("sep-2640-skills-enumeration", SKILLS),
     ("sep-2640-skills-manifest", SKILLS),
@@ -60,6 +68,17 @@ pub const SCENARIOS: &[(&str, &str)] = &[
 pub const CHECKS: &[(&str, &str, &str)] = &[
     ("server-stateless", "sep-2575-server-rejects-undeclared-capability", CAPABILITY),
     ("server-stateless", "sep-2575-missing-capability-http-400", CAPABILITY),
+    (
+        "tasks-lifecycle",
+        "sep-2663-tasks-get-status-failed",
+        "Needs a task that ends in an error of the protocol. A held call ends with its result or with a refusal, and both are results.",
+    ),
+    (
+        "tasks-request-headers",
+        "tasks-headers-tolerate-mcp-method-on-tools-call",
+        "Compares two answers letter by letter. Each answer names its own run on the record, so no two are the same.",
+    ),
+    ("tasks-dispatch-and-envelope", "tasks-result-type-complete-on-non-task-responses", FORM),
 ];
 
 const BINARY: &str = "Results, prompts and resources here are text: rows, their structured form, and pages. No action returns an image, a sound or a file.";
