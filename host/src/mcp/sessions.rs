@@ -18,6 +18,10 @@ const PER_AGENT: usize = 32;
 /// An idle session ends after this. It must outlast the longest wait for an approval, during which nothing is sent.
 const IDLE: Duration = Duration::from_secs(2 * 3600);
 
+/// How long an answer that was given is kept for a client whose stream broke over it. Clients try again after three seconds;
+/// all that is kept for longer only adds up, by as much as an agent can ask for in that time.
+const RESUMED: Duration = Duration::from_secs(10);
+
 /// The sessions and their owners. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Sessions {
@@ -30,6 +34,7 @@ impl Default for Sessions {
     fn default() -> Self {
         let mut manager = LocalSessionManager::default();
         manager.session_config.keep_alive = Some(IDLE);
+        manager.session_config.completed_cache_ttl = RESUMED;
         Self { manager: Arc::new(manager), owners: Arc::default() }
     }
 }

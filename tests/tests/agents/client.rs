@@ -1,7 +1,7 @@
 //! A client's side of streamable HTTP on one connection that is kept, by hand: quick enough for many of them in one process,
 //! and strict about what comes back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 use tokio::{
@@ -10,6 +10,9 @@ use tokio::{
 };
 
 use crate::host::PATIENCE;
+
+/// A connection that has had nothing to do for this long is given up, as the host gives it up after fifteen seconds.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// Which way of beginning a client knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,9 @@ pub enum Era {
 /// A connected client.
 pub struct Client {
     stream: BufReader<TcpStream>,
+    port: u16,
+    /// When the last answer came.
+    heard: Instant,
     token: String,
     era: Era,
     session: Option<String>,
@@ -76,9 +82,8 @@ impl Client {
     }
 
     async fn without_session(port: u16, token: &str, era: Era) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the host listens");
-        stream.set_nodelay(true).expect("a socket");
-        Self { stream: BufReader::new(stream), token: token.to_owned(), era, session: None, next_id: 1 }
+        let (stream, heard) = (open(port).await, Instant::now());
+        Self { stream, port, heard, token: token.to_owned(), era, session: None, next_id: 1 }
     }
 
     /// Calls a tool and returns the structured answer.
@@ -133,11 +138,16 @@ impl Client {
         }
         request += "\r\n";
         request += body;
+        if self.heard.elapsed() > IDLE {
+            self.stream = open(self.port).await;
+        }
         self.stream.get_mut().write_all(request.as_bytes()).await.expect("a request is sent");
     }
 
     async fn receive(&mut self, patience: Duration) -> Answer {
-        tokio::time::timeout(patience, self.read()).await.expect("an answer comes in time")
+        let answer = tokio::time::timeout(patience, self.read()).await.expect("an answer comes in time");
+        self.heard = Instant::now();
+        answer
     }
 
     async fn read(&mut self) -> Answer {
@@ -184,6 +194,12 @@ impl Client {
         assert!(matches!(answer.status, 200..=204), "{}", answer.head);
         Some((self.token, self.session.expect("looked at above")))
     }
+}
+
+async fn open(port: u16) -> BufReader<TcpStream> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the host listens");
+    stream.set_nodelay(true).expect("a socket");
+    BufReader::new(stream)
 }
 
 /// What a call in this session is answered with.

@@ -159,7 +159,7 @@ async fn serve(site: &Site, port: u16) -> Child {
             command.env_remove(name);
         }
     }
-    command.arg("--config").arg(site.path("lockgate.toml")).arg("serve").env("LOCKGATE_LOG", "warn");
+    command.arg("--config").arg(site.path("lockgate.toml")).arg("serve").env("LOCKGATE_LOG", "warn,rmcp=off");
     command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
     let mut process = command.spawn().expect("lockgate serve can be started");
     let until = Instant::now() + PATIENCE;
