@@ -40,12 +40,12 @@ say('head', { pid, waiting: chains.length, application: holder?.application });
 const heard = [];
 const reason = `session ${pid} of ${holder?.application} sits idle in a transaction and blocks ${chains.length} others`;
 const progress = ({ progress, message }) => heard.push({ progress, message });
-const held = expect(await agent.call('postgres.terminate_backend', { pid, target, reason }, progress), 'pending');
-say('pending', { ...held, heard });
-
-let answer = held;
+let answer = await agent.call('postgres.terminate_backend', { pid, target, reason }, progress);
+if (answer.status === 'pending') say('pending', { ...answer, heard });
+// Whoever decides quickly is heard at once; otherwise the agent asks again, for as long as it takes.
+const { approval_id } = answer;
 while (answer.status === 'pending') {
-  answer = await agent.call('lockgate.await_approval', { approval_id: held.approval_id, wait_seconds: 20 });
+  answer = await agent.call('lockgate.await_approval', { approval_id, wait_seconds: 20 });
 }
 say('answered', expect(answer, 'done'));
 
