@@ -127,12 +127,12 @@ impl Material {
         let intent = Intent {
             run: "run_0123456789abcdef0123456789abcdef",
             principal: &self.principal,
-            reason: "a test looks at what happens",
+            call: &site::call_of(&self.entry.name, TARGET, Json::Null),
             action: &self.entry,
             arguments: &Map::new(),
             target: TARGET,
             decision,
-            policy_digest: self.policy.digest(),
+            instead_of: None,
         };
         host.gate.journal().intent(&intent).await.map(drop).map_err(|refusal| anyhow!("{refusal}"))
     }

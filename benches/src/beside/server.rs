@@ -82,7 +82,8 @@ impl Setting {
         site.add(site::stock_pack().await);
         site.add(site::diagnose_pack().await);
         let gate = site.gate().await;
-        let entry = gate.catalog().get(TOOL).ok_or_else(|| anyhow::anyhow!("the stock pack has `{TOOL}`"))?;
+        let entry =
+            gate.rules().catalog.get(TOOL).cloned().ok_or_else(|| anyhow::anyhow!("the stock pack has `{TOOL}`"))?;
         let sql = setting::text(&entry.action, "uptime", cluster.major())?.to_owned();
         Ok(Self { cluster, sql, port, site, token, _record: record })
     }

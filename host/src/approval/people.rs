@@ -55,6 +55,7 @@ impl FromStr for PeopleAt {
             return refuse("`http://` is for this machine only (`http://127.0.0.1:7432`); use `https://`");
         }
         if path.split('/').any(|part| matches!(part, "." | ".."))
+            || path.starts_with('/')
             || path.contains("//")
             || path.contains([':', '[', ']'])
         {

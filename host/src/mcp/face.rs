@@ -123,8 +123,9 @@ mod tests {
     fn a_target_that_comes_and_goes_does_not_change_the_face() {
         // As heavy as may be, to the byte: one more word about a target would tip it.
         let settings = McpSettings::default();
-        let rest = MOST_BYTES - weight(&many(1, 0), &settings);
-        let mut offered = many(1, rest);
+        // A description that is not empty has a space behind it, so the measure is one of a single letter.
+        let rest = MOST_BYTES - weight(&many(1, 1), &settings);
+        let mut offered = many(1, rest + 1);
         assert_eq!((weight(&offered, &settings), auto(&offered)), (MOST_BYTES, Shown::Actions));
         offered[0].targets[0].health = Health::Unreachable;
         assert!(bytes_to_read(listed(Shown::Actions, &offered, &settings)) > MOST_BYTES, "the word is in the list");

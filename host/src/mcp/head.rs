@@ -44,6 +44,10 @@ pub fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), (Sta
         let text = "the request's target and its `Host` name two hosts; send a path as the target\n";
         return Err((StatusCode::BAD_REQUEST, text.into()));
     }
+    // RFC 9112, section 3.2.
+    if host.is_empty() && uri.authority().is_none() {
+        return Err((StatusCode::BAD_REQUEST, "the request names no `Host`; send one\n".into()));
+    }
     let is = |name: header::HeaderName, only: &str| {
         headers.get(name).is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(only.as_bytes()))
     };
@@ -67,6 +71,7 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, value.parse().unwrap());
         }
+        headers.entry(header::HOST).or_insert("here".parse().unwrap());
         check(&Method::POST, &uri.parse().unwrap(), &headers).err().map_or(200, |(status, _)| status.as_u16())
     }
 
@@ -95,6 +100,18 @@ mod tests {
         }
         let connect = check(&Method::CONNECT, &"here:80".parse().unwrap(), &HeaderMap::new());
         assert_eq!(connect.unwrap_err().0, StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn a_host_is_named() {
+        for fields in [&[][..], &[("host", "")]] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(*name, value.parse().unwrap());
+            }
+            let refused = check(&Method::POST, &"/mcp".parse().unwrap(), &headers).unwrap_err();
+            assert_eq!(refused.0, StatusCode::BAD_REQUEST);
+        }
     }
 
     #[test]

@@ -188,7 +188,7 @@ async fn what_fits_is_found_and_described_and_what_does_not_is_not() {
         json!({"query": "x", "limit": 0}),
         json!({"query": "x", "limit": 21}),
         json!({"query": "x", "sql": ""}),
-        json!({"query": "x".repeat(301)}),
+        json!({"query": "x".repeat(501)}),
     ] {
         let content = answer(&one, "lockgate.find_actions", wrong.clone()).await;
         assert_eq!(content["code"], "invalid_arguments", "{wrong}");

@@ -95,7 +95,7 @@ fn the_page_says_all_that_is_declared() {
          | servers | PostgreSQL 13 to 18, primary and standby |\n\
          | runs | [common](#statement-common) (read, one row, 5 s), `first_look_read` (read, one row, 5 s) |\n\n\
          | argument | type | | |\n|---|---|---|---|\n| `limit` | integer 1 to 200 | default 20 | Looks twice. |\n\n\
-         For example:\n\n* Looks twice.: `{\"limit\": 5}`\n\n### Statement first\\_look\\_read\n\n\
+         For example:\n\n* Looks twice.: `{\"limit\": 5}`\n\nAlso found by: glance.\n\n### Statement first\\_look\\_read\n\n\
          `first_look_read()`: read, one row, 5 s.\n\nOn PostgreSQL before 17:\n\n```sql\nSELECT 41::int8 AS answer\n```\n\n\
          On PostgreSQL 17 and later:\n\n```sql\nSELECT 42::int8 AS answer\n```\n\n"
     );

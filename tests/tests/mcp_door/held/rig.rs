@@ -157,7 +157,8 @@ pub struct Rig {
 }
 
 pub fn settings(hold: Duration) -> McpSettings {
-    McpSettings { hold_wait: hold, ..McpSettings::default() }
+    // Some of these call a hundred times in a row.
+    McpSettings { hold_wait: hold, burst: 1_000, ..McpSettings::default() }
 }
 
 /// Serves a gate over HTTP to the agents `one` and `two`; their tokens.

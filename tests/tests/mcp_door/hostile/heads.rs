@@ -50,7 +50,7 @@ async fn nobody_is_let_in_by_anything_but_one_token() {
             r.target = format!("/mcp?access_token={}", r.field("Authorization").replace("Bearer ", ""));
             r.remove("Authorization");
         }),
-        ("as a user name in the target", 401, |r| {
+        ("as a user name in the target", 400, |r| {
             r.target = format!("http://{}@127.0.0.1/mcp", r.field("Authorization").replace("Bearer ", ""));
             r.remove("Authorization");
         }),

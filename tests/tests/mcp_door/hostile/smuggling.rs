@@ -149,9 +149,15 @@ async fn requests_in_a_row_are_each_judged_by_their_own_token() {
     stranger.set("Authorization", "Bearer lgt_wrong");
     let mut nobody = world.intact();
     nobody.remove("Authorization");
-    let row = [stranger.bytes(), first.bytes(), stranger.bytes(), nobody.bytes()].concat();
-    let replies = raw::replies(world.at, &row, false).await;
-    let statuses: Vec<_> = replies.iter().map(|reply| reply.status).collect();
-    assert_eq!(statuses, [401, 200, 401, 401]);
+    // The connection of a stranger is closed with the answer, so that what follows on it is not even read.
+    for (row, expected) in [
+        ([stranger.bytes(), first.bytes()], &[401][..]),
+        ([nobody.bytes(), first.bytes()], &[401]),
+        ([first.bytes(), stranger.bytes()], &[200, 401]),
+    ] {
+        let replies = raw::replies(world.at, &row.concat(), false).await;
+        let statuses: Vec<_> = replies.iter().map(|reply| reply.status).collect();
+        assert_eq!(statuses, expected);
+    }
     assert_eq!((world.intents(), world.acts()), (1, 1));
 }
