@@ -227,7 +227,8 @@ fn a_flood_of_arguments_gets_a_short_answer_and_is_on_the_record() {
 
 /// A client at the real door, since that is where `reason` and `target` are told from the action's own arguments.
 async fn client(gate: &Arc<Gate>) -> RunningService<RoleClient, ()> {
-    let settings = McpSettings { hold_wait: Duration::ZERO, ..McpSettings::default() };
+    // More calls in a row than an agent makes.
+    let settings = McpSettings { hold_wait: Duration::ZERO, burst: 10_000, ..McpSettings::default() };
     let server = Server::new(Arc::new(GateDoor(Arc::clone(gate))), settings).with_caller(principal());
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     let (read, write) = tokio::io::split(theirs);

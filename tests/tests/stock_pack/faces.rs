@@ -134,15 +134,17 @@ async fn a_call_by_name_reads_the_real_server_and_is_on_the_record() {
     let found = answer(&client, "lockgate.find_actions", json!({"query": "checkout is stuck on a lock"})).await;
     assert_eq!(found["status"], "found", "{found}");
     let described = answer(&client, "lockgate.get_action", json!({"action": "postgres.activity_states"})).await;
-    let statement = &described["action"]["details"]["statements"][0];
-    assert!(!statement["columns"].as_array().unwrap().is_empty(), "{described}");
+    let names = |columns: &Json| -> Vec<Json> {
+        columns.as_array().unwrap().iter().map(|column| column["name"].clone()).collect()
+    };
+    let statements = described["action"]["details"]["statements"].as_array().unwrap();
+    let declared: Vec<_> = statements.iter().map(|statement| names(&statement["columns"])).collect();
     let call =
         json!({"action": "postgres.activity_states", "target": "primary", "reason": "a test looks at what happens"});
     let done = answer(&client, "lockgate.run_action", call).await;
     assert_eq!((&done["status"], &done["action"]), (&json!("done"), &json!("postgres.activity_states")), "{done}");
-    let columns: Vec<&Json> = done["tables"][0]["columns"].as_array().unwrap().iter().map(|c| &c["name"]).collect();
-    let declared: Vec<&Json> = statement["columns"].as_array().unwrap().iter().map(|c| &c["name"]).collect();
-    assert_eq!(columns, declared);
+    let columns = names(&done["tables"][0]["columns"]);
+    assert!(columns.len() > 1 && declared.contains(&columns), "{columns:?} of {declared:?}");
     assert!(site.run(done["run_id"].as_str().unwrap()).len() >= 2, "intent and outcome");
     // A held act by name is held like any other, and nothing has happened.
     let call = json!({"action": "postgres.kill_idle", "arguments": {"older_than_seconds": 600}, "target": "primary",
