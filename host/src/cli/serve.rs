@@ -42,7 +42,7 @@ pub(super) async fn stdio(config: &Config) -> Result<ExitCode, Refusal> {
 /// Agents with tokens, over HTTP. Ends on SIGINT or SIGTERM.
 pub(super) async fn http(config: &Config) -> Result<ExitCode, Refusal> {
     let agents = agents(config)?;
-    let oauth = config.mcp.http.oauth.as_ref().map(OAuthConfig::checked).transpose().map_err(unusable)?;
+    let oauth = config.mcp.http.oauth.as_ref().map(OAuthConfig::checked).transpose().map_err(|e| unusable(&e))?;
     let address = &config.mcp.http.listen;
     let listener = tokio::net::TcpListener::bind(address).await.map_err(|e| {
         Refusal::new(Code::ConfigInvalid, format!("[mcp.http] listen `{address}`: {e}"))
@@ -103,14 +103,14 @@ fn agents(config: &Config) -> Result<Agents, Refusal> {
 /// The issuer, if there is one. That it can't be reached now keeps nobody else out.
 async fn issuer(settings: Option<OAuthSettings>) -> Result<Option<Arc<OAuth>>, Refusal> {
     let Some(settings) = settings else { return Ok(None) };
-    let oauth = OAuth::new(settings).map_err(unusable)?;
+    let oauth = OAuth::new(settings).map_err(|e| unusable(&e))?;
     if let Err(problem) = oauth.prepare().await {
         tracing::error!("nobody comes in with a token of the OAuth issuer until its keys are there: {problem}");
     }
     Ok(Some(oauth))
 }
 
-fn unusable(error: OAuthSettingsError) -> Refusal {
+fn unusable(error: &OAuthSettingsError) -> Refusal {
     Refusal::new(Code::ConfigInvalid, format!("[mcp.http.oauth] {error}"))
 }
 

@@ -443,7 +443,6 @@ impl Gate {
     }
 
     /// What becomes of a repeated call whose operation the store knows. `None`: look again. An error: nothing was found out.
-    #[expect(clippy::type_complexity, reason = "an answer, if there is one, and a refusal that is not yet recorded")]
     async fn known(
         self: &Arc<Self>,
         principal: &Principal,

@@ -87,7 +87,7 @@ pub fn add_what_is_right(refused: &mut CallToolResult, problems: &[Problem], act
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::needless_pass_by_value)]
 mod tests {
     use super::*;
 

@@ -144,7 +144,7 @@ impl<G: Gatekeeper> Server<G> {
 /// Waits for a change; for ever if there will be none.
 async fn changed(changes: &mut watch::Receiver<u64>) {
     if changes.changed().await.is_err() {
-        pending().await
+        pending::<()>().await;
     }
 }
 

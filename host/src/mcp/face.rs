@@ -47,11 +47,14 @@ impl Face {
         match self {
             Self::Actions => Shown::Actions,
             Self::Catalogue => Shown::Catalogue,
-            Self::Auto if offered.len() > MOST_ACTIONS => Shown::Catalogue,
-            Self::Auto if weight(offered, settings) > MOST_BYTES => Shown::Catalogue,
-            Self::Auto => Shown::Actions,
+            Self::Auto => automatic(offered, settings),
         }
     }
+}
+
+fn automatic(offered: &[OfferedAction], settings: &McpSettings) -> Shown {
+    let many = offered.len() > MOST_ACTIONS || weight(offered, settings) > MOST_BYTES;
+    if many { Shown::Catalogue } else { Shown::Actions }
 }
 
 /// Bytes of the list of one tool for each action, whatever is known of targets' health.

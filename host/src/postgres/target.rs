@@ -254,11 +254,10 @@ impl Target {
         let taken = self.0.pool.take(deadline, pick).await;
         match &taken {
             Ok(session) if session.idle_since.is_none() => self.0.condition.answered(),
-            // Whether an idle one still lives shows when it is used.
-            Ok(_) => {}
-            // A caller whose own time was up may have left the server too little of it.
             Err(error) if Instant::now() < deadline => self.0.condition.failed(error),
-            Err(_) => {}
+            // Whether an idle one still lives shows when it is used; and a caller whose own time was up may have left the
+            // server too little of it.
+            Ok(_) | Err(_) => {}
         }
         let session = taken.map_err(Failed::definite)?;
         self.same_role(&session).map_err(Failed::definite)?;

@@ -1,7 +1,7 @@
 //! The index is what the record says, however it came about: line by line, from nothing, by several at once, after the
 //! record was put back to an older state.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::needless_pass_by_value)]
 
 use std::{
     fs,

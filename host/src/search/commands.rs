@@ -111,6 +111,7 @@ fn states(rest: &[Word]) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::{super::words::words, *};
 

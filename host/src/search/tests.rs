@@ -1,5 +1,7 @@
 //! On catalogues that are made up, so that nothing here rests on the words of a real pack.
 
+#![allow(clippy::indexing_slicing)]
+
 use proptest::prelude::*;
 
 use super::*;

@@ -87,7 +87,8 @@ async fn watch_files(reloader: Reloader, mut hangup: Option<Signal>) {
 /// Asks all targets at once at first, and then one after the other, spread over the time.
 async fn probe_targets(gate: Arc<Gate>) {
     let mut probes = JoinSet::new();
-    for target in gate.targets().values().cloned() {
+    for target in gate.targets().values() {
+        let target = target.clone();
         probes.spawn(async move { target.check_health().await });
     }
     // How each is, is the target's condition.

@@ -1,7 +1,14 @@
 //! What the store promises of operations: one claim for a key, whoever asks and however often; what may follow what; and
 //! what is forgotten when.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    clippy::collapsible_match
+)]
 
 use std::{sync::Barrier, thread, time::Duration};
 

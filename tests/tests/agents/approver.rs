@@ -40,7 +40,7 @@ fn vote(approval: &Approval) -> Vote {
         roles: std::collections::BTreeSet::new(),
         decision: if work::is_approved(table) { Decision::Approve } else { Decision::Deny },
         reason: String::new(),
-        digest_shown: approval.digest.clone(),
+        digest_shown: approval.digest,
         now: Timestamp::now(),
     }
 }

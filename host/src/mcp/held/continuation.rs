@@ -64,7 +64,7 @@ fn bound(principal: &Principal, call: &CallToolRequestParams) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::needless_pass_by_value)]
 mod tests {
     use serde_json::{Value, json};
 

@@ -140,7 +140,7 @@ fn network(peer: IpAddr) -> IpAddr {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::needless_pass_by_value)]
 mod tests {
     use axum::http::{HeaderValue, header::AUTHORIZATION};
 

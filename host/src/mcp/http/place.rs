@@ -81,7 +81,7 @@ fn parsed_origin(text: &str) -> Option<(String, Place)> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::needless_pass_by_value)]
 mod tests {
     use axum::http::{HeaderName, HeaderValue};
 
