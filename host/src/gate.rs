@@ -162,7 +162,7 @@ impl Gate {
     }
 
     /// Carries a call through the gate. A call that is dropped is cancelled, on the server too, and recorded as such; one
-    /// with an operation id is carried out once and followed, as [`operations`] has it.
+    /// with an operation id is carried out once and followed, as `operations` has it.
     pub async fn call(self: &Arc<Self>, principal: &Principal, call: Call, hold: Hold) -> Result<Answer, Refused> {
         if let Some(id) = call.operation.clone() {
             return self.once(principal, call, &id, hold).await.map(|answer| self.for_eyes_of(principal, answer));

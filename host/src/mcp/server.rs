@@ -1,6 +1,6 @@
 //! The MCP server itself: what both transports serve. Each method of the protocol is one line here and one room elsewhere:
 //! `listing` shows what there is, `calling` carries a tool call through the gatekeeper, `held` has what becomes of a call that
-//! waits for a person, [`resources`], [`prompts`] and [`complete`] are what their names say, and [`changes`] tells clients
+//! waits for a person, `resources`, `prompts` and `complete` are what their names say, and `changes` tells clients
 //! that a list of theirs is another now.
 
 #![allow(deprecated, reason = "logging is on its way out of MCP, and clients of today have it")]
