@@ -95,7 +95,12 @@ impl Agent {
         let reason = "clear the remaining idle-in-transaction backends of the failed migrate-svc deploy";
         self.call("kill_idle", json!({ "older_than_seconds": IDLE_SECONDS }), reason).await?;
 
-        let left = self.call("idle_in_transaction", json!({}), "checking that nothing is left behind").await?;
+        let why = "checking that nothing is left behind";
+        let mut left = self.call("idle_in_transaction", json!({}), why).await?;
+        if !left.rows.is_empty() {
+            // A session between two statements of its own is gone at the second look.
+            left = self.call("idle_in_transaction", json!({}), why).await?;
+        }
         if !left.rows.is_empty() {
             return Err(differs(format!("{} sessions are still idle in transaction", left.rows.len())));
         }
