@@ -4,7 +4,7 @@
 
 mod table;
 pub mod text;
-mod time;
+pub(crate) mod time;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

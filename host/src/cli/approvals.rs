@@ -1,6 +1,8 @@
 //! `lockgate approvals`: what agents ask for, and a person's decision. The person is the operating system's user who runs
 //! this; what they decide on is what is on the screen, by its digest.
 
+mod watch;
+
 use std::{collections::BTreeSet, process::ExitCode, sync::Arc};
 
 use clap::{Args, Subcommand};
@@ -36,6 +38,8 @@ pub(super) enum ApprovalsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Show requests as they come, and what becomes of them, until interrupted; decides nothing
+    Watch(watch::WatchArgs),
     /// Approve one request, for one use
     Approve(DecideArgs),
     /// Deny one request
@@ -55,6 +59,9 @@ pub(super) struct DecideArgs {
 }
 
 pub(super) async fn run(command: ApprovalsCommand, config: &Config) -> Result<ExitCode, Refusal> {
+    if let ApprovalsCommand::Watch(args) = command {
+        return watch::run(&args, config).await;
+    }
     let state = HostState::open(config)?;
     let store = Arc::clone(&state.store);
     match command {
@@ -63,6 +70,8 @@ pub(super) async fn run(command: ApprovalsCommand, config: &Config) -> Result<Ex
             let approval = get(&*store, &id)?;
             say(&if json { render::to_json(&approval, Timestamp::now()) } else { shown(&approval) });
         }
+        // Before, since it opens no record.
+        ApprovalsCommand::Watch(_) => {}
         ApprovalsCommand::Approve(args) => return decide_on(&state, args, Decision::Approve).await,
         ApprovalsCommand::Deny(args) => return decide_on(&state, args, Decision::Deny).await,
     }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::{Code, Refusal},
+    observe::TraceParent,
     outside::shown,
     pack::manifest::{Example, Param, Risk},
     statement::Role,
@@ -108,6 +109,8 @@ pub struct Call {
     pub expected: Option<String>,
     /// Names the call, so that a lost answer is found again and nothing is done twice.
     pub operation: Option<String>,
+    /// The trace that the caller says it belongs to; for whoever watches, and nothing depends on it.
+    pub trace: Option<TraceParent>,
 }
 
 /// An action as it is offered to one principal: what a door needs to describe it, and no more.

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     error::{Code, Refusal},
+    observe::Step,
     pack::{
         catalog::{Entry, ValidatedArgs},
         sandbox::{Evidence, GuestOutcome, GuestTable, Limits},
@@ -79,18 +80,20 @@ impl Gate {
     ) -> Result<Outcome, Refusal> {
         let started = Instant::now();
         let account = Arc::new(Mutex::new(Account::default()));
-        let answer = self.ready(&job).await;
-        let answer = match answer {
-            Ok(()) => self.run(&intent, &authority, &job, &account, cancel).await,
-            Err(refusal) => Err(refusal),
+        let work = async {
+            self.ready(&job).await?;
+            self.run(&intent, &authority, &job, &account, cancel).await
         };
+        let answer = self.metrics.step(Step::Execute, work).await;
         let answer = match answer {
             Err(refusal) => Err(self.remedied(&job, refusal).await),
             done => done,
         };
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let account = account.lock().unwrap_or_else(PoisonError::into_inner).executed.clone();
-        let recorded = self.journal.ended(intent.run(), &account, ms, answer.as_ref()).await;
+        self.metrics.executed(&job.entry.name, job.target.name(), answer.as_ref().err().map(|refusal| refusal.code));
+        let ended = self.journal.ended(intent.run(), &account, ms, answer.as_ref());
+        let recorded = self.metrics.step(Step::Record, ended).await;
         answer.map(|outcome| Outcome { record_degraded: recorded.is_err(), ..outcome })
     }
 
@@ -133,10 +136,11 @@ impl Gate {
     ) -> Result<Evidence, Refusal> {
         let started = Instant::now();
         let account = Arc::new(Mutex::new(Account::default()));
-        let answer = match self.ready(job).await {
-            Ok(()) => self.gather(job, &account, cancel).await,
-            Err(refusal) => Err(refusal),
+        let work = async {
+            self.ready(job).await?;
+            self.gather(job, &account, cancel).await
         };
+        let answer = self.metrics.step(Step::Preview, work).await;
         let answer = match answer {
             Err(refusal) => Err(self.remedied(job, refusal).await),
             Ok(evidence) => self.may_maintain(job).await.map(|()| evidence),

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{
     Gate,
@@ -20,6 +21,7 @@ use super::{
 use crate::{
     approval,
     error::{Code, Refusal},
+    observe,
     pack::sandbox::Evidence,
     policy::Decision,
     postgres::Target,
@@ -172,19 +174,22 @@ impl Gate {
         held.insert(id.to_owned(), course.clone());
         drop(held);
         let (gate, id) = (Arc::clone(self), id.to_owned());
-        tokio::spawn(async move {
+        let span = observe::apart(&id);
+        let work = async move {
             let end = gate.settle(&id, &tell).await;
             // Taken out first: who asks from now on reads the store.
             gate.held().remove(&id);
             let _ = tell.send(Stage::Ended(end));
-        });
+        };
+        tokio::spawn(work.instrument(span));
         course
     }
 
     /// From whatever state the approval is in to its end.
     async fn settle(self: &Arc<Self>, id: &str, tell: &watch::Sender<Stage>) -> Result<Box<Outcome>, Refused> {
         loop {
-            let approval = match self.decided(id, tell).await {
+            let decided = self.metrics.step(observe::Step::Hold, self.decided(id, tell)).await;
+            let approval = match decided {
                 Ok(approval) => approval,
                 Err(refusal) => return Err(Refused { run: String::new(), refusal }),
             };

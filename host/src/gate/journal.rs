@@ -8,7 +8,7 @@ use sha2::Sha256;
 
 use super::call::{Call, Outcome, Principal, Refused};
 use crate::{
-    audit::{Entry, Health, Record},
+    audit::{Entry, Health, Progress, Record},
     canonical::canonical_json,
     error::{Code, Refusal},
     pack::catalog::Entry as Action,
@@ -95,6 +95,18 @@ impl Journal {
             // Lines are durable; a checkpoint that could not be exported is the operator's to see, not the caller's.
             _ => Ok(()),
         }
+    }
+
+    /// How the record is.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.record.health()
+    }
+
+    /// How far the record is.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.record.progress()
     }
 
     /// A call that policy allows or holds, before anything touches a database.

@@ -1,5 +1,5 @@
-//! What goes on beside the calls while a host serves: files are watched and read again, targets are asked how they are, the
-//! index of the record is kept close behind it. None of it is on a call's way; all of it ends with the server.
+//! What goes on beside the calls while a host serves: files are watched and read again, targets are asked how they are, people
+//! are told what waits for them, the index of the record is kept close behind it. None of it is on a call's way; all of it ends with the server.
 
 use std::{
     sync::Arc,
@@ -16,7 +16,7 @@ use super::{
     reload::{Cause, Reloader},
     stamps::{self, Watch},
 };
-use crate::gate::Gate;
+use crate::{gate::Gate, notify::Notifier};
 
 /// How often each target is asked how it is. A person who looks at a list of targets expects no less.
 const PROBE_EVERY: Duration = Duration::from_secs(30);
@@ -32,7 +32,14 @@ const INDEX_EVERY: Duration = Duration::from_secs(5);
 const INDEX_PAUSE: Duration = Duration::from_millis(20);
 
 /// The tasks; they end when this is dropped.
-pub struct Kept(#[expect(dead_code, reason = "dropping it ends the tasks")] JoinSet<()>);
+pub struct Kept(JoinSet<()>);
+
+impl Kept {
+    /// Tells people, too, what waits for them.
+    pub fn tell(&mut self, notifier: Notifier) {
+        notifier.start(&mut self.0);
+    }
+}
 
 /// Starts what goes on beside the calls. Needs a tokio runtime.
 #[must_use]

@@ -1,5 +1,5 @@
-//! Durable state behind one trait: approvals and their states, operations that their callers named, agents' tokens, the
-//! highest pack versions seen, and a few named values.
+//! Durable state behind one trait: approvals and their states, operations that their callers named, agents' tokens, what
+//! people are to be told, the highest pack versions seen, and a few named values.
 //!
 //! Here are the data types that rooms above read, and the guarded transitions: each is one transaction that either did
 //! what it says, durably, or did nothing. Knows nothing of the gate, of transports, of how a digest is made, or of which
@@ -10,6 +10,7 @@ mod id;
 pub mod instance;
 mod model;
 mod operation;
+pub mod outbox;
 mod packs;
 mod pin;
 pub mod sqlite;
@@ -53,7 +54,7 @@ pub struct ChangeMark(pub(crate) i64, pub(crate) u64);
 ///
 /// Only [`Store::expire_due`] writes `expired`, so that each expiry is reported exactly once; everything else merely refuses
 /// what is past its time.
-pub trait Store: Send + Sync {
+pub trait Store: outbox::Outbox + Send + Sync {
     /// Stores a new request, or joins the pending one of the same agent and person for the same action, target, arguments
     /// and pack. If that one rests on other facts (pins, target identity, policy, roles), it is superseded by the new one.
     ///

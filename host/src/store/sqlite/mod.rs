@@ -4,6 +4,7 @@
 mod approvals;
 pub(super) mod files;
 mod operations;
+mod outbox;
 mod packs;
 mod rows;
 mod schema;
