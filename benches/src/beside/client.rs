@@ -9,9 +9,9 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use rmcp::{
-    RoleClient, ServiceExt as _,
-    model::CallToolRequestParams,
-    service::{Peer, RunningService},
+    RoleClient,
+    model::{CallToolRequestParams, ProtocolVersion},
+    service::{ClientLifecycleMode, ClientServiceExt as _, Peer, RunningService},
     transport::{StreamableHttpClientTransport, streamable_http_client::StreamableHttpClientTransportConfig},
 };
 use tokio::{net::TcpStream, process::Child, task::JoinSet};
@@ -50,7 +50,7 @@ pub async fn start(mut server: Server) -> Result<(Running, Duration)> {
             Way::Stdio => {
                 let output = process.stdout.take().context("its output is a pipe")?;
                 let input = process.stdin.take().context("its input is a pipe")?;
-                ().serve((output, input)).await?
+                ().serve_with_lifecycle((output, input), lifecycle()).await?
             }
             Way::Http { port, .. } => {
                 while TcpStream::connect(("127.0.0.1", *port)).await.is_err() {
@@ -77,7 +77,15 @@ async fn connect(way: &Way) -> Result<Client> {
     let Way::Http { url, token, .. } = way else { bail!("a pipe has one client") };
     let mut config = StreamableHttpClientTransportConfig::with_uri(url.as_str());
     config.auth_header.clone_from(token);
-    Ok(().serve(StreamableHttpClientTransport::from_config(config)).await?)
+    Ok(().serve_with_lifecycle(StreamableHttpClientTransport::from_config(config), lifecycle()).await?)
+}
+
+/// The newest revision, and the handshake of the older ones where a server does not know it.
+fn lifecycle() -> ClientLifecycleMode {
+    ClientLifecycleMode::Auto {
+        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+        legacy_version: Some(ProtocolVersion::V_2025_11_25),
+    }
 }
 
 /// The call, and a look at its answer.
