@@ -230,28 +230,19 @@ async fn its_log_is_json_where_it_is_asked_for() {
 
 // ---- traces ----
 
-/// A field of a protobuf message: its number, and a length-delimited value or a number.
-enum Field<'a> {
-    Bytes(u64, &'a [u8]),
-    Number(u64, u64),
-}
-
-/// The fields of a message (<https://protobuf.dev/programming-guides/encoding/>).
-fn fields(mut bytes: &[u8]) -> Vec<Field<'_>> {
+/// The length-delimited fields of a message, by number (<https://protobuf.dev/programming-guides/encoding/>).
+fn fields(mut bytes: &[u8]) -> Vec<(u64, &[u8])> {
     let mut found = Vec::new();
     while !bytes.is_empty() {
         let key = varint(&mut bytes);
-        let number = key >> 3;
         match key & 7 {
-            0 => found.push(Field::Number(number, varint(&mut bytes))),
-            1 | 5 => {
-                let size = if key & 7 == 1 { 8 } else { 4 };
-                bytes = &bytes[size..];
-            }
+            0 => _ = varint(&mut bytes),
+            1 => bytes = &bytes[8..],
+            5 => bytes = &bytes[4..],
             2 => {
                 let length = usize::try_from(varint(&mut bytes)).expect("a length");
                 let (value, rest) = bytes.split_at(length);
-                found.push(Field::Bytes(number, value));
+                found.push((key >> 3, value));
                 bytes = rest;
             }
             wire => panic!("a field of wire type {wire}"),
@@ -273,12 +264,8 @@ fn varint(bytes: &mut &[u8]) -> u64 {
     value
 }
 
-fn parts<'a>(bytes: &'a [u8], number: u64) -> Vec<&'a [u8]> {
-    let part = |field: Field<'a>| match field {
-        Field::Bytes(at, value) if at == number => Some(value),
-        Field::Bytes(..) | Field::Number(..) => None,
-    };
-    fields(bytes).into_iter().filter_map(part).collect()
+fn parts(bytes: &[u8], number: u64) -> Vec<&[u8]> {
+    fields(bytes).into_iter().filter(|(at, _)| *at == number).map(|(_, value)| value).collect()
 }
 
 fn text(bytes: &[u8], number: u64) -> String {

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, Write as _},
+    os::fd::AsFd as _,
     pin::pin,
     process::ExitCode,
     sync::Arc,
@@ -164,7 +165,10 @@ impl Watch {
 
 /// Comes when whoever read what this prints has gone: a pipe says so by itself. A file never does.
 async fn reader_gone() {
-    match AsyncFd::with_interest(io::stdout(), Interest::ERROR) {
+    #[expect(deprecated, reason = "what replaces it is unsafe, for what isn't owned; this descriptor is")]
+    let watched =
+        io::stdout().as_fd().try_clone_to_owned().and_then(|out| AsyncFd::with_interest(out, Interest::ERROR));
+    match watched {
         Ok(out) => loop {
             match out.ready(Interest::ERROR).await {
                 Ok(mut ready) if !ready.ready().is_error() => ready.clear_ready(),
