@@ -9,8 +9,10 @@ mod mcp;
 mod notify;
 mod pack;
 mod serve;
+mod standing;
 mod terminal;
 mod token;
+mod voter;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -50,6 +52,9 @@ enum Command {
     /// Try the channels by which people are told of requests
     #[command(subcommand)]
     Notify(notify::NotifyCommand),
+    /// Let calls through in advance, within bounds: propose, approve, look at and revoke standing approvals
+    #[command(subcommand)]
+    Standing(standing::StandingCommand),
     /// Verify, follow and export the record
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -113,6 +118,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Refusal> {
         Command::Pack(command) => pack::run(command, config).await,
         Command::Approvals(command) => approvals::run(command, &config()?).await,
         Command::Notify(command) => notify::run(command, &config()?).await,
+        Command::Standing(command) => standing::run(command, &config()?).await,
         Command::Audit(command) => audit::run(command, config),
         Command::Doctor(args) => doctor::run(&args, &cli.config).await,
         Command::Token(command) => token::run(command, config).await,

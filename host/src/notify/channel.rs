@@ -133,7 +133,7 @@ impl Channel {
         });
         let latest = happened.event.at.checked_add(LATEST).unwrap_or(Timestamp::MAX);
         let until = if event.asks() { happened.decide_by.unwrap_or(latest) } else { latest };
-        let is_over = event.asks() && !happened.is_pending;
+        let is_over = event.asks() && !happened.waits;
         if is_risky && is_there && !is_over && now < until { Wish::Send { until } } else { Wish::Pass }
     }
 
@@ -209,7 +209,7 @@ mod tests {
             risk: Some("high".into()),
             target: Some("prod-1".into()),
             decide_by: Some(at(3600)),
-            is_pending: event == "requested",
+            waits: event == "requested",
         }
     }
 
@@ -224,7 +224,7 @@ mod tests {
         assert!(sends("risk = \"high\"", &asked, 1) && !sends("risk = \"critical\"", &asked, 1));
         assert!(sends("targets = [\"prod-*\"]", &asked, 1) && !sends("targets = [\"test-*\"]", &asked, 1));
         assert!(!sends("", &happened("consumed"), 1), "nobody is told of what passes");
-        assert!(!sends("", &Happened { is_pending: false, ..asked.clone() }, 1), "somebody decided meanwhile");
+        assert!(!sends("", &Happened { waits: false, ..asked.clone() }, 1), "somebody decided meanwhile");
         assert!(!sends("", &asked, 3600) && !sends("events = [\"denied\"]", &denied, 6 * 3600), "too late");
         let strange = Happened { risk: Some("grave".into()), ..asked.clone() };
         assert!(sends("risk = \"critical\"", &strange, 1), "what can't be read is not taken for harmless");

@@ -19,7 +19,7 @@ use crate::{
     outside::shown,
     redact::Redactor,
     store::{
-        State, Store, StoreError,
+        StandingState, State, Store, StoreError,
         outbox::{Delivery, Message, Settled},
     },
 };
@@ -144,18 +144,28 @@ impl Shared {
 
     async fn attempt(&self, channel: &Channel, message: &Message) -> Result<Delivery, StoreError> {
         let now = Timestamp::now();
+        let Some(event) = EventKind::of(&message.event.event) else { return Ok(Delivery::Dropped) };
         let id = message.event.subject.clone();
-        let approval = self.with_store(move |store| store.get(&id)).await?;
-        let (Some(event), Some(approval)) = (EventKind::of(&message.event.event), approval) else {
-            return Ok(Delivery::Dropped);
+        let (redactor, people_at) = (&self.redactor, self.people_at.as_ref());
+        let (notice, waits) = if event.is_standing() {
+            let Some(standing) = self.with_store(move |store| store.standing(&id)).await? else {
+                return Ok(Delivery::Dropped);
+            };
+            let waits = standing.state_at(now) == StandingState::Proposed;
+            (Notice::of_standing(message, event, &standing, redactor, people_at, now), waits)
+        } else {
+            let Some(approval) = self.with_store(move |store| store.get(&id)).await? else {
+                return Ok(Delivery::Dropped);
+            };
+            let waits = approval.state_at(now) == State::Pending;
+            (Notice::of(message, event, &approval, redactor, people_at, now), waits)
         };
-        if event.asks() && approval.state_at(now) != State::Pending {
+        if event.asks() && !waits {
             return Ok(Delivery::Dropped);
         }
         if now >= message.until {
             return Ok(Delivery::Failed { error: "it was not taken in time".into() });
         }
-        let notice = Notice::of(message, event, &approval, &self.redactor, self.people_at.as_ref(), now);
         let sent = channel.send(&notice, now).await;
         Ok(sent.map_or_else(|failure| self.failed(failure, message, Timestamp::now()), |()| Delivery::Sent))
     }
@@ -183,6 +193,7 @@ impl Shared {
             }
         };
         (self.told)(name, attempted);
+        let is_standing = EventKind::of(&message.event.event).is_some_and(EventKind::is_standing);
         let line = match &end {
             Delivery::Again { error, .. } | Delivery::Failed { error } => Some(
                 Entry::new("notify.failed")
@@ -190,7 +201,7 @@ impl Shared {
                     .field("kind", channel.kind().as_str())
                     .field("message", id)
                     .field("event", message.event.event.as_str())
-                    .field("approval", message.event.subject.as_str())
+                    .field(if is_standing { "standing" } else { "approval" }, message.event.subject.as_str())
                     .field("error", error.as_str()),
             ),
             Delivery::Sent | Delivery::Dropped => None,

@@ -133,7 +133,7 @@ fn said(error: &lettre::transport::smtp::Error) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::notify::notice::About;
+    use crate::notify::notice::{About, Subject};
 
     fn email() -> Email {
         let config = "name = \"m\"\nkind = \"email\"\nhost = \"127.0.0.1\"\ntls = \"none\"\n\
@@ -145,7 +145,7 @@ mod tests {
         let now = "2026-01-02T03:04:05Z".parse().unwrap();
         let mut notice = Notice::test("msg_1".into(), now);
         notice.event = Some(crate::notify::EventKind::Requested);
-        notice.about = Some(About {
+        let about = About {
             approval: "apr_1".into(),
             run: "run_1".into(),
             state: crate::store::State::Pending,
@@ -162,7 +162,8 @@ mod tests {
             decided_by: None,
             decision_reason: None,
             digest_short: "aaaa".into(),
-        });
+        };
+        notice.about = Some(Subject::Approval(Box::new(about)));
         notice
     }
 

@@ -55,13 +55,21 @@ events! {
     Failed => "failed", "approval.failed", "has failed";
     /// Whether it took effect can't be told.
     Unknown => "unknown", "approval.unknown", "ended, and nobody can say how: look at the database";
+    /// Somebody proposes a standing approval: it waits for an admin.
+    StandingProposed => "standing_proposed", "standing.proposed", "is proposed as a standing approval";
+    /// One is in force.
+    StandingApproved => "standing_approved", "standing.approved", "is approved in advance";
+    /// One was taken back, or turned down.
+    StandingRevoked => "standing_revoked", "standing.revoked", "is not approved in advance any more";
+    /// One has no uses left.
+    StandingUsedUp => "standing_used_up", "standing.used_up", "was approved in advance, and no use of that is left";
 }
 
 impl EventKind {
     /// What a channel is told of that does not say: what a person has to act on.
     #[must_use]
     pub fn by_default() -> Vec<Self> {
-        vec![Self::Requested, Self::Unknown]
+        vec![Self::Requested, Self::Unknown, Self::StandingProposed]
     }
 
     /// By the store's word. `None` for what people are not told of.
@@ -70,10 +78,17 @@ impl EventKind {
         Self::ALL.iter().copied().find(|event| event.as_str() == word)
     }
 
+    /// Whether it is about a standing approval.
+    #[must_use]
+    pub fn is_standing(self) -> bool {
+        use EventKind::{StandingApproved, StandingProposed, StandingRevoked, StandingUsedUp};
+        matches!(self, StandingProposed | StandingApproved | StandingRevoked | StandingUsedUp)
+    }
+
     /// Whether it asks people to do something, so that it is of no use once that is done.
     #[must_use]
     pub fn asks(self) -> bool {
-        self == Self::Requested
+        matches!(self, Self::Requested | Self::StandingProposed)
     }
 }
 

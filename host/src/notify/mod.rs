@@ -17,6 +17,6 @@ pub use self::{
     channel::{Channel, Failure},
     deliver::{Attempted, Notifier, Told},
     event::EventKind,
-    notice::{About, Fact, Notice},
+    notice::{About, AboutStanding, Fact, Notice, Subject},
     settings::{Kind, NotifyConfig, SmtpTls},
 };

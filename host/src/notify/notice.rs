@@ -13,13 +13,16 @@ use crate::{
     },
     outside::plain,
     redact::Redactor,
-    store::{Approval, State, outbox::Message},
+    store::{Approval, Beneficiary, StandingApproval, StandingState, State, outbox::Message},
 };
 
 /// Characters of a name.
 const NAME: usize = 130;
 /// Characters of a text: a phone's screen.
 const TEXT: usize = 400;
+
+/// Targets that are named.
+const TARGETS: usize = 10;
 
 /// A message's content.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,9 +34,56 @@ pub struct Notice {
     /// When it happened.
     pub at: Timestamp,
     /// What it happened to.
-    pub about: Option<About>,
+    pub about: Option<Subject>,
     /// Where to look.
     pub link: Option<String>,
+}
+
+/// What a notice is about.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Subject {
+    /// A request.
+    Approval(Box<About>),
+    /// A standing approval.
+    Standing(Box<AboutStanding>),
+}
+
+/// A standing approval, as far as it leaves the host: not the bounds of its arguments.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AboutStanding {
+    /// Its id.
+    pub standing: String,
+    /// The approval that it was made from.
+    pub from_approval: String,
+    /// Its state as the message is sent.
+    pub state: StandingState,
+    /// `pack.action`.
+    pub action: String,
+    /// The targets' names.
+    pub targets: Vec<String>,
+    /// `low`, `medium` or `high`.
+    pub risk: String,
+    /// Whose calls it lets through.
+    pub to: String,
+    /// How many.
+    pub uses: u32,
+    /// How many it has let through.
+    pub used: u32,
+    /// Until when.
+    pub until: Timestamp,
+    /// Who proposed it.
+    pub proposed_by: String,
+    /// Why, in that person's words.
+    pub reason: String,
+    /// Who approved it.
+    pub approved_by: String,
+    /// Who took it back.
+    pub revoked_by: Option<String>,
+    /// Why, in that person's words.
+    pub revoked_reason: Option<String>,
+    /// The digest of what is decided on, as screens show it: to compare, nothing more.
+    pub digest_short: String,
 }
 
 /// A request, as far as it leaves the host.
@@ -97,8 +147,27 @@ impl Notice {
             id: message.id.clone(),
             event: Some(event),
             at: message.event.at,
-            about: Some(About::of(approval, redactor, now)),
+            about: Some(Subject::Approval(Box::new(About::of(approval, redactor, now)))),
             link: people_at.map(|people| people.link(&approval.id)),
+        }
+    }
+
+    /// Of a message about a standing approval.
+    #[must_use]
+    pub fn of_standing(
+        message: &Message,
+        event: EventKind,
+        standing: &StandingApproval,
+        redactor: &Redactor,
+        people_at: Option<&PeopleAt>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id: message.id.clone(),
+            event: Some(event),
+            at: message.event.at,
+            about: Some(Subject::Standing(Box::new(AboutStanding::of(standing, redactor, now)))),
+            link: people_at.map(|people| format!("{people}/")),
         }
     }
 
@@ -112,50 +181,90 @@ impl Notice {
     #[must_use]
     pub fn headline(&self) -> String {
         match (&self.about, self.event) {
-            (Some(about), Some(event)) => {
+            (Some(Subject::Approval(about)), Some(event)) => {
                 format!("{} risk: {} on {} {}", about.risk, about.action, about.target, event.title())
+            }
+            (Some(Subject::Standing(about)), Some(event)) => {
+                format!("{} risk: {} on {} {}", about.risk, about.action, about.targets.join(", "), event.title())
             }
             _ => "a test of this channel: nothing waits".to_owned(),
         }
     }
 
-    /// The facts, most important first.
+    /// The facts, most important first. What is not known is left out.
     #[must_use]
     pub fn facts(&self, now: Timestamp) -> Vec<Fact> {
-        let Some(about) = &self.about else {
-            let text = "lockgate reaches this channel; requests will be told here".to_owned();
-            return vec![Fact { label: "test", text }];
+        let facts = match &self.about {
+            Some(Subject::Approval(about)) => about.facts(now),
+            Some(Subject::Standing(about)) => about.facts(now),
+            None => vec![("test", Some("lockgate reaches this channel; requests will be told here".to_owned()))],
         };
-        let time = |at: Timestamp| format!("{} ({})", absolute(at), relative(at, now));
-        let for_whom = about.person.as_ref().map(|person| format!(" for {person}")).unwrap_or_default();
-        let given = if about.approvals_needed > 1 {
-            Some(format!("{} of {} given", about.approvals_given, about.approvals_needed))
-        } else {
-            None
-        };
-        let facts = [
-            ("what", Some(format!("{} on {}", about.action, about.target))),
-            ("risk", Some(about.risk.clone())),
-            ("would hit", Some(about.summary.clone())),
-            ("agent's reason", Some(about.reason.clone())),
-            ("asked by", Some(format!("{}{for_whom}", about.agent))),
-            ("state", Some(about.state.to_string())),
-            ("approvals", given),
-            ("decided by", about.decided_by.clone()),
-            ("why", about.decision_reason.clone()),
-            ("expires", about.expires_at.map(time)),
-            ("request", Some(about.approval.clone())),
-            ("digest", Some(about.digest_short.clone())),
-        ];
         let facts = facts.into_iter().filter_map(|(label, text)| Some(Fact { label, text: text? }));
         facts.filter(|fact| !fact.text.is_empty()).collect()
+    }
+}
+
+fn time(at: Timestamp, now: Timestamp) -> String {
+    format!("{} ({})", absolute(at), relative(at, now))
+}
+
+/// Text of others, on one short line.
+fn short(text: &str, most: usize, redactor: &Redactor) -> String {
+    plain(&redactor.text(text), most).text
+}
+
+impl AboutStanding {
+    fn of(standing: &StandingApproval, redactor: &Redactor, now: Timestamp) -> Self {
+        let grant = &standing.grant;
+        let name = |text: &str| short(text, NAME, redactor);
+        let to = match &grant.to {
+            Beneficiary::Agent { agent, person: Some(person) } => format!("{agent} for {person}"),
+            Beneficiary::Agent { agent, person: None } => agent.clone(),
+            Beneficiary::Role(role) => format!("every agent with the role {role}"),
+        };
+        let revoked = standing.revoked.as_ref();
+        Self {
+            standing: standing.id.clone(),
+            from_approval: standing.source.clone(),
+            state: standing.state_at(now),
+            action: name(&grant.action),
+            targets: grant.targets.keys().take(TARGETS).map(|target| name(target)).collect(),
+            risk: name(&grant.risk),
+            to: name(&to),
+            uses: grant.uses,
+            used: standing.used,
+            until: grant.until,
+            proposed_by: name(&standing.proposed_by),
+            reason: short(&standing.reason, TEXT, redactor),
+            approved_by: name(&standing.approved_by()),
+            revoked_by: revoked.map(|revoked| name(&revoked.by)),
+            revoked_reason: revoked.map(|revoked| short(&revoked.reason, TEXT, redactor)),
+            digest_short: digest::short(&standing.digest),
+        }
+    }
+
+    fn facts(&self, now: Timestamp) -> Vec<(&'static str, Option<String>)> {
+        vec![
+            ("what", Some(format!("{} on {}", self.action, self.targets.join(", ")))),
+            ("risk", Some(self.risk.clone())),
+            ("lets through", Some(format!("{} of {} calls used, of {}", self.used, self.uses, self.to))),
+            ("until", Some(time(self.until, now))),
+            ("state", Some(self.state.to_string())),
+            ("proposed by", Some(self.proposed_by.clone())),
+            ("why", Some(self.reason.clone())),
+            ("approved by", Some(self.approved_by.clone())),
+            ("revoked by", self.revoked_by.clone()),
+            ("why revoked", self.revoked_reason.clone()),
+            ("standing approval", Some(self.standing.clone())),
+            ("digest", Some(self.digest_short.clone())),
+        ]
     }
 }
 
 impl About {
     fn of(approval: &Approval, redactor: &Redactor, now: Timestamp) -> Self {
         let request = &approval.request;
-        let short = |text: &str, most: usize| plain(&redactor.text(text), most).text;
+        let short = |text: &str, most: usize| short(text, most, redactor);
         let name = |text: &str| short(text, NAME);
         let state = approval.state_at(now);
         let evidence = request.evidence.get("summary").and_then(serde_json::Value::as_str).unwrap_or_default();
@@ -181,5 +290,23 @@ impl About {
             decision_reason: approval.decision_reason.as_deref().map(|text| short(text, TEXT)),
             digest_short: digest::short(&approval.digest),
         }
+    }
+    fn facts(&self, now: Timestamp) -> Vec<(&'static str, Option<String>)> {
+        let for_whom = self.person.as_ref().map(|person| format!(" for {person}")).unwrap_or_default();
+        let given = format!("{} of {} given", self.approvals_given, self.approvals_needed);
+        vec![
+            ("what", Some(format!("{} on {}", self.action, self.target))),
+            ("risk", Some(self.risk.clone())),
+            ("would hit", Some(self.summary.clone())),
+            ("agent's reason", Some(self.reason.clone())),
+            ("asked by", Some(format!("{}{for_whom}", self.agent))),
+            ("state", Some(self.state.to_string())),
+            ("approvals", (self.approvals_needed > 1).then_some(given)),
+            ("decided by", self.decided_by.clone()),
+            ("why", self.decision_reason.clone()),
+            ("expires", self.expires_at.map(|at| time(at, now))),
+            ("request", Some(self.approval.clone())),
+            ("digest", Some(self.digest_short.clone())),
+        ]
     }
 }

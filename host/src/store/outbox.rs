@@ -14,9 +14,9 @@ use super::StoreError;
 pub struct Event {
     /// Its number: later ones are higher.
     pub seq: i64,
-    /// Its stable word: `requested`, or the state that an approval came to.
+    /// Its stable word: `requested`, the state that an approval came to, or `standing_…`.
     pub event: String,
-    /// The id of what it is about: an approval (`apr_…`), or something else by its own prefix.
+    /// The id of what it is about: an approval (`apr_…`) or a standing approval (`sta_…`).
     pub subject: String,
     /// When.
     pub at: Timestamp,
@@ -27,14 +27,14 @@ pub struct Event {
 pub struct Happened {
     /// The event.
     pub event: Event,
-    /// The approval's risk, if it is about one.
+    /// The risk of what it is about.
     pub risk: Option<String>,
-    /// The approval's target, if it is about one.
+    /// The approval's target; a standing approval may have several, and none stands here.
     pub target: Option<String>,
-    /// When the approval can no longer be decided.
+    /// When what it is about can no longer be decided.
     pub decide_by: Option<Timestamp>,
-    /// Whether the approval is stored as pending still.
-    pub is_pending: bool,
+    /// Whether it is stored as waiting for people still.
+    pub waits: bool,
 }
 
 /// What a channel says to an event.

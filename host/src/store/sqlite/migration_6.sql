@@ -31,6 +31,25 @@ BEGIN
     VALUES (NEW.state, NEW.id, coalesce(NEW.finished_at, NEW.consumed_at, NEW.decided_at, NEW.created_at));
 END;
 
+CREATE TRIGGER events_standing_proposed AFTER INSERT ON standing_approvals
+BEGIN
+    INSERT INTO events (event, subject, at) VALUES ('standing_proposed', NEW.id, NEW.proposed_at);
+END;
+
+CREATE TRIGGER events_standing_changed AFTER UPDATE OF state ON standing_approvals
+WHEN NEW.state <> OLD.state
+BEGIN
+    INSERT INTO events (event, subject, at)
+    VALUES (CASE NEW.state WHEN 'active' THEN 'standing_approved' ELSE 'standing_revoked' END, NEW.id,
+            coalesce(NEW.revoked_at, NEW.approved_at, NEW.proposed_at));
+END;
+
+CREATE TRIGGER events_standing_used_up AFTER INSERT ON standing_uses
+WHEN NEW.number >= (SELECT uses FROM standing_approvals WHERE id = NEW.standing)
+BEGIN
+    INSERT INTO events (event, subject, at) VALUES ('standing_used_up', NEW.standing, NEW.used_at);
+END;
+
 -- Up to which event each channel has been given its messages.
 CREATE TABLE notify_channels (
     name TEXT PRIMARY KEY,

@@ -188,8 +188,10 @@ fn queue(
 
 fn happened(tx: &Connection, seen: i64) -> Result<Vec<Happened>, StoreError> {
     let mut statement = tx.prepare_cached(
-        "SELECT e.seq, e.event, e.subject, e.at, a.risk, a.target, a.decide_by, a.state
-         FROM events e LEFT JOIN approvals a ON a.id = e.subject WHERE e.seq > ?1 ORDER BY e.seq LIMIT ?2",
+        "SELECT e.seq, e.event, e.subject, e.at, coalesce(a.risk, s.risk) AS risk, a.target,
+             coalesce(a.decide_by, s.until) AS decide_by, coalesce(a.state = 'pending', s.state = 'proposed', 0) AS waits
+         FROM events e LEFT JOIN approvals a ON a.id = e.subject LEFT JOIN standing_approvals s ON s.id = e.subject
+         WHERE e.seq > ?1 ORDER BY e.seq LIMIT ?2",
     )?;
     let mut rows = statement.query(params![seen, AT_ONCE])?;
     let mut found = Vec::new();
@@ -199,7 +201,7 @@ fn happened(tx: &Connection, seen: i64) -> Result<Vec<Happened>, StoreError> {
             risk: row.get("risk")?,
             target: row.get("target")?,
             decide_by: row.get::<_, Option<i64>>("decide_by")?.map(timestamp).transpose()?,
-            is_pending: row.get::<_, Option<String>>("state")?.as_deref() == Some("pending"),
+            waits: row.get("waits")?,
         });
     }
     Ok(found)
@@ -323,7 +325,7 @@ mod tests {
         pending(&store, |request| request.risk = "low".into());
         pending(&store, |request| request.target = "prod".into());
         let wish = |happened: &Happened| match happened.target.as_deref() {
-            Some("prod") if happened.is_pending && happened.decide_by == Some(at(3600)) => all(happened),
+            Some("prod") if happened.waits && happened.decide_by == Some(at(3600)) => all(happened),
             _ => Wish::Pass,
         };
         assert_eq!(store.queue_messages("oncall", &wish, at(1)).unwrap(), 1);
