@@ -43,7 +43,7 @@ pub use export::{ExportError, Exported, export, verify_bundle};
 pub use follow::{Follow, Found, Place};
 pub use line::{Line, MAX_LINE_BYTES};
 pub use public_key::{PublicKey, PublicKeyError};
-pub use record::{CheckpointSink, Health, Receipt, Record, RecordError, RecordSettings};
+pub use record::{CheckpointSink, Health, Progress, Receipt, Record, RecordError, RecordSettings};
 pub use render::render;
 pub use report::{Problem, ProblemKind, Report};
 pub use tail::{Tail, TailError, tail};

@@ -27,6 +27,19 @@ pub(super) enum Pick {
     Fresh,
 }
 
+/// How many connections of a target there are, by use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// Held by a call, or by a question of the host's own.
+    pub in_use: usize,
+    /// Open and waiting for the next.
+    pub idle: usize,
+    /// Maintaining, each on a connection of its own.
+    pub maintaining: usize,
+    /// How many may be in use at once; as many may maintain.
+    pub most: usize,
+}
+
 /// The sessions of one target.
 pub(super) struct Pool {
     pub(super) endpoint: Endpoint,
@@ -45,6 +58,14 @@ impl Pool {
             idle: Mutex::new(Vec::new()),
             endpoint,
         }
+    }
+
+    /// How many there are.
+    pub(super) fn connections(&self) -> Connections {
+        let most = self.endpoint.pool_size;
+        let taken = |slots: &Semaphore| most.saturating_sub(slots.available_permits());
+        let (in_use, maintaining) = (taken(&self.slots), taken(&self.maintenance));
+        Connections { in_use, idle: self.idle().len(), maintaining, most }
     }
 
     /// A session to oneself: one that lives, the last used first, or a new one.

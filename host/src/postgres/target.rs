@@ -16,7 +16,7 @@ use super::{
     facts::TargetFacts,
     health::{Condition, Log},
     maintain,
-    pool::{Pick, Pool},
+    pool::{Connections, Pick, Pool},
     session::Session,
     settings::{Expect, TargetSettings},
 };
@@ -132,6 +132,12 @@ impl Target {
     #[must_use]
     pub fn condition(&self) -> Condition {
         self.0.condition.now()
+    }
+
+    /// How many connections to it there are.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        self.0.pool.connections()
     }
 
     /// The server's version as it last said, in its own numbering.
