@@ -8,6 +8,7 @@ mod doctor;
 mod mcp;
 mod notify;
 mod pack;
+mod policy;
 mod serve;
 mod standing;
 mod terminal;
@@ -46,6 +47,9 @@ enum Command {
     /// Build, look into and verify packs
     #[command(subcommand)]
     Pack(pack::PackCommand),
+    /// Check, explain, test and compare policies
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Look at what agents ask for, and decide
     #[command(subcommand)]
     Approvals(approvals::ApprovalsCommand),
@@ -116,6 +120,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Refusal> {
         Command::Mcp(args) => mcp::run(args, &cli.config).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Pack(command) => pack::run(command, config).await,
+        Command::Policy(command) => policy::run(command, config).await,
         Command::Approvals(command) => approvals::run(command, &config()?).await,
         Command::Notify(command) => notify::run(command, &config()?).await,
         Command::Standing(command) => standing::run(command, &config()?).await,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{
     Gate, Prepared, Step, Stop,
     call::{Call, Principal},
+    ruling::{Denied, Unprepared},
 };
 use crate::{
     error::{Code, Refusal},
@@ -32,10 +33,12 @@ impl Gate {
     }
 
     /// Counts a call that was refused before it was carried out; one that goes on is counted at its end.
-    pub(super) fn count_prepared(&self, principal: &Principal, call: &Call, prepared: &Result<Prepared, Refusal>) {
+    pub(super) fn count_prepared(&self, principal: &Principal, call: &Call, prepared: &Result<Prepared, Unprepared>) {
         match prepared {
             Ok(prepared) => note_call(&end(prepared, None), false),
-            Err(refusal) => self.count_refused(principal, call, refusal),
+            Err(Unprepared::Refused(refusal) | Unprepared::Denied(Denied { refusal, .. })) => {
+                self.count_refused(principal, call, refusal);
+            }
         }
     }
 
@@ -56,7 +59,10 @@ impl Gate {
         let code = match came_to {
             Ok(Step::Done(_)) => None,
             Ok(Step::Held(_)) => Some(Code::PendingApproval),
-            Err(Stop::Recorded(refusal) | Stop::Unrecorded(refusal)) => Some(refusal.code),
+            Err(
+                Stop::Recorded(refusal)
+                | Stop::Unrecorded(Unprepared::Refused(refusal) | Unprepared::Denied(Denied { refusal, .. })),
+            ) => Some(refusal.code),
         };
         let end = end(prepared, code);
         note_call(&end, true);
