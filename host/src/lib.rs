@@ -8,6 +8,7 @@
 
 pub mod cli;
 pub mod mcp;
+pub mod portal;
 
 pub mod config;
 pub mod startup;
@@ -17,6 +18,8 @@ pub mod search;
 pub mod gate;
 
 pub mod runs;
+
+pub mod people;
 
 pub mod approval;
 pub mod audit;
@@ -30,8 +33,10 @@ pub mod store;
 
 pub mod canonical;
 pub mod error;
+pub mod listen;
 pub mod outside;
 pub mod privilege;
+pub mod rate;
 pub mod toml_error;
 pub mod value;
 

@@ -1,4 +1,7 @@
-//! `lockgate serve` and `lockgate mcp`: the agents' door, over streamable HTTP and over standard input and output.
+//! `lockgate serve` and `lockgate mcp`: the agents' door, over streamable HTTP and over standard input and output; and beside
+//! the first, people's.
+
+mod people;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -39,8 +42,10 @@ pub(super) async fn stdio(config: &Config) -> Result<ExitCode, Refusal> {
     close(&gate, end.map_err(|e| e.to_string())).await
 }
 
-/// Agents with tokens, over HTTP. Ends on SIGINT or SIGTERM.
-pub(super) async fn http(config: &Config) -> Result<ExitCode, Refusal> {
+/// Agents with tokens, over HTTP, and people if there is a portal. Ends on SIGINT or SIGTERM.
+pub(super) async fn http(mut config: Config) -> Result<ExitCode, Refusal> {
+    let people = people::Bound::of(&mut config).await?;
+    let config = &config;
     let agents = agents(config)?;
     let oauth = config.mcp.http.oauth.as_ref().map(OAuthConfig::checked).transpose().map_err(|e| unusable(&e))?;
     let address = &config.mcp.http.listen;
@@ -50,7 +55,9 @@ pub(super) async fn http(config: &Config) -> Result<ExitCode, Refusal> {
     })?;
     let state = State::open(config)?;
     let store = Arc::clone(&state.store);
-    if agents.is_empty() && oauth.is_none() && store.valid_tokens(Timestamp::now())?.is_empty() {
+    // With a portal there is somebody to serve all the same, and a token may come later.
+    let nobody = agents.is_empty() && oauth.is_none() && people.is_none();
+    if nobody && store.valid_tokens(Timestamp::now())?.is_empty() {
         return Err(Refusal::new(Code::ConfigInvalid, "no agent may call over HTTP")
             .with_remedy("make a token with `lockgate token create`, or configure [mcp.http.oauth]"));
     }
@@ -58,12 +65,21 @@ pub(super) async fn http(config: &Config) -> Result<ExitCode, Refusal> {
         allowed_hosts: config.mcp.http.allowed_hosts.clone(),
         allowed_origins: config.mcp.http.allowed_origins.clone(),
         agents,
-        tokens: Some(Tokens::new(store)),
+        tokens: Some(Tokens::new(Arc::clone(&store))),
         oauth: issuer(oauth).await?,
     };
+    let record = state.record.clone();
     let (gate, kept) = open_with(config, state).await?;
+    let stop = stop_signal();
+    let people = match people {
+        Some(bound) => Some(bound.open(config.clone(), Arc::clone(&gate), store, record, stop.clone()).await?),
+        None => None,
+    };
     tracing::info!(%address, "serving MCP at {}", mcp::http::PATH);
-    mcp::http::serve(listener, server(&gate, config), settings, stop_signal()).await;
+    mcp::http::serve(listener, server(&gate, config), settings, stop).await;
+    if let Some(people) = people {
+        let _ = people.await;
+    }
     drop(kept);
     close(&gate, Ok(())).await
 }

@@ -131,5 +131,5 @@ async fn keys_of(State(shared): State<Arc<Shared>>) -> String {
 async fn axum_serve(listener: tokio::net::TcpListener, router: Router) {
     let patience = std::time::Duration::from_secs(15);
     let never = tokio_util::sync::CancellationToken::new();
-    let _ = lockgate::mcp::listen::accept(listener, router, patience, never).await;
+    let _ = lockgate::listen::accept(listener, router, patience, never).await;
 }

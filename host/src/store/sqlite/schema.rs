@@ -11,8 +11,13 @@ use crate::store::StoreError;
 /// `LkGt`, in the file's header, tells our file from another program's (<https://sqlite.org/fileformat2.html>, 1.3.16).
 const APPLICATION_ID: i32 = 0x4c6b_4774;
 
-const MIGRATIONS: &[&str] =
-    &[include_str!("migration_1.sql"), include_str!("migration_2.sql"), include_str!("migration_3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migration_1.sql"),
+    include_str!("migration_2.sql"),
+    include_str!("migration_3.sql"),
+    include_str!("migration_4.sql"),
+    include_str!("migration_5.sql"),
+];
 
 /// Refuses a file that is not ours to use, before anything of it is changed.
 pub(super) fn check(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

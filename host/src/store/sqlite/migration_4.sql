@@ -1,0 +1,1 @@
+-- Kept for requests for approval.
