@@ -15,6 +15,7 @@ use crate::{
     mcp::{McpSettings, face::Face, oauth::OAuthConfig, tool::Separator},
     notify::NotifyConfig,
     observe::{LogConfig, ObserveConfig},
+    portal::{PortalConfig, Site},
     postgres::TargetSettings,
     toml_error::toml_error,
 };
@@ -70,6 +71,8 @@ pub struct Config {
     /// The agents' door.
     #[serde(default)]
     pub mcp: McpConfig,
+    /// People's door; without it there is none.
+    pub portal: Option<PortalConfig>,
     /// What is redacted beside the built-in patterns.
     #[serde(default)]
     pub redaction: RedactionConfig,
@@ -317,6 +320,9 @@ impl Config {
         for channel in &mut config.notify {
             channel.relative_to(base);
         }
+        if let Some(oidc) = config.portal.as_mut().and_then(|portal| portal.oidc.as_mut()) {
+            oidc.client_secret_file = oidc.client_secret_file.take().map(|file| base.join(file));
+        }
         config.targets = config.targets.into_iter().map(|target| target.relative_to(base)).collect();
         Ok(config)
     }
@@ -364,6 +370,12 @@ impl Config {
             let named = self.mcp.agents.iter().map(|a| &a.name).chain(self.mcp.stdio.iter().map(|a| &a.agent));
             if let Some(name) = named.into_iter().find(|name| name.ends_with(&format!("@{}", checked.label))) {
                 return refuse(format!("agent `{name}`: names that end so are the OAuth issuer's; choose another"));
+            }
+        }
+        if let Some(portal) = &self.portal {
+            portal.check().or_else(|e| refuse(format!("[portal] {e}")))?;
+            if let Some(url) = &self.approvals.url {
+                Site::new(url).map_err(|e| ConfigError::new(format!("{place}: [approvals] url: {e}")))?;
             }
         }
         for agent in &self.mcp.agents {

@@ -128,6 +128,8 @@ codes! {
     Cancelled => "cancelled", "call again if it is still needed";
     /// No caller could be made out, or it may not use this door.
     Unauthorized => "unauthorized", "present a valid agent token";
+    /// An account, or what it logs in with, can't be made or changed so.
+    AccountRefused => "account_refused", "read the message; it says what must be otherwise";
     /// A configuration, policy or command line can't be used.
     ConfigInvalid => "config_invalid", "correct the place that is named";
     /// A defect of lockgate.

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod watchers;
 
 pub mod mcp;
+pub mod portal;
 
 pub mod config;
 pub mod startup;
@@ -23,6 +24,8 @@ pub mod observe;
 
 pub mod runs;
 
+pub mod people;
+
 pub mod approval;
 pub mod audit;
 pub mod policy;
@@ -35,9 +38,11 @@ pub mod store;
 
 pub mod canonical;
 pub mod error;
+pub mod listen;
 pub mod outbound;
 pub mod outside;
 pub mod privilege;
+pub mod rate;
 pub mod toml_error;
 pub mod value;
 

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, and how every one of them says what went wrong. Exit codes: 0 done, 1 refused
 //! or failed, 2 a command line or configuration that can't be used.
 
+mod account;
 mod approvals;
 mod audit;
 mod demo;
@@ -67,6 +68,9 @@ enum Command {
     /// Make, list and revoke tokens for agents
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Say who may log in to the portal, and what they may do there
+    #[command(subcommand)]
+    Account(account::AccountCommand),
     /// One part of the demonstration, in a process of its own
     #[command(hide = true)]
     DemoPart(demo::PartArgs),
@@ -116,7 +120,7 @@ fn keep_file_size_limit_an_error() {
 async fn run(cli: Cli) -> Result<ExitCode, Refusal> {
     let config = || Config::load(&cli.config).map_err(Refusal::from);
     match cli.command {
-        Command::Serve => serve::http(&config()?).await,
+        Command::Serve => serve::http(config()?).await,
         Command::Mcp(args) => mcp::run(args, &cli.config).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Pack(command) => pack::run(command, config).await,
@@ -127,6 +131,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Refusal> {
         Command::Audit(command) => audit::run(command, config),
         Command::Doctor(args) => doctor::run(&args, &cli.config).await,
         Command::Token(command) => token::run(command, config).await,
+        Command::Account(command) => account::run(command, &config()?).await,
         Command::DemoPart(args) => demo::part(args).await,
     }
 }

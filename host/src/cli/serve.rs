@@ -1,4 +1,7 @@
-//! `lockgate serve` and `lockgate mcp`: the agents' door, over streamable HTTP and over standard input and output.
+//! `lockgate serve` and `lockgate mcp`: the agents' door, over streamable HTTP and over standard input and output; and beside
+//! the first, people's.
+
+mod people;
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
@@ -44,8 +47,10 @@ pub(super) async fn stdio(config: &Config) -> Result<ExitCode, Refusal> {
     close(&gate, end.map_err(|e| e.to_string())).await
 }
 
-/// Agents with tokens, over HTTP. Ends on SIGINT or SIGTERM.
-pub(super) async fn http(config: &Config) -> Result<ExitCode, Refusal> {
+/// Agents with tokens, over HTTP, and people if there is a portal. Ends on SIGINT or SIGTERM.
+pub(super) async fn http(mut config: Config) -> Result<ExitCode, Refusal> {
+    let people = people::Bound::of(&mut config).await?;
+    let config = &config;
     let agents = agents(config)?;
     let oauth = config.mcp.http.oauth.as_ref().map(OAuthConfig::checked).transpose().map_err(|e| unusable(&e))?;
     let address = &config.mcp.http.listen;
@@ -60,7 +65,9 @@ pub(super) async fn http(config: &Config) -> Result<ExitCode, Refusal> {
     };
     let state = State::open(config)?;
     let store = Arc::clone(&state.store);
-    if agents.is_empty() && oauth.is_none() && store.valid_tokens(Timestamp::now())?.is_empty() {
+    // With a portal there is somebody to serve all the same, and a token may come later.
+    let nobody = agents.is_empty() && oauth.is_none() && people.is_none();
+    if nobody && store.valid_tokens(Timestamp::now())?.is_empty() {
         return Err(Refusal::new(Code::ConfigInvalid, "no agent may call over HTTP")
             .with_remedy("make a token with `lockgate token create`, or configure [mcp.http.oauth]"));
     }
@@ -68,10 +75,11 @@ pub(super) async fn http(config: &Config) -> Result<ExitCode, Refusal> {
         allowed_hosts: config.mcp.http.allowed_hosts.clone(),
         allowed_origins: config.mcp.http.allowed_origins.clone(),
         agents,
-        tokens: Some(Tokens::new(store)),
+        tokens: Some(Tokens::new(Arc::clone(&store))),
         oauth: issuer(oauth).await?,
         sessions: Sessions::default(),
     };
+    let record = state.record.clone();
     let (gate, kept) = open(config, state, channels).await?;
     let (server, stop) = (server(&gate, config), stop_signal());
     // Until the very end: how it ends is worth seeing, too.
@@ -84,8 +92,15 @@ pub(super) async fn http(config: &Config) -> Result<ExitCode, Refusal> {
         tracing::info!(address = %listen, "serving /metrics, /healthz and /readyz");
         tokio::spawn(watchers::serve(listener, observed, unwatched));
     }
+    let people = match people {
+        Some(bound) => Some(bound.open(config.clone(), Arc::clone(&gate), store, record, stop.clone()).await?),
+        None => None,
+    };
     tracing::info!(%address, "serving MCP at {}", mcp::http::PATH);
     mcp::http::serve(listener, server, settings, stop).await;
+    if let Some(people) = people {
+        let _ = people.await;
+    }
     drop(kept);
     close(&gate, Ok(())).await
 }

@@ -36,16 +36,18 @@ use super::{
     door::Gatekeeper,
     head,
     in_flight::InFlight,
-    listen::{self, Peer},
     oauth::OAuth,
-    rate::{Rate, whole_seconds},
     server::Server,
     sessions::{SESSION_HEADER, Sessions},
     stdio::LAST_CALLS,
     token::Agents,
     tokens::Tokens,
 };
-use crate::gate::call::Principal;
+use crate::{
+    gate::call::Principal,
+    listen::{self, Peer},
+    rate::{Rate, whole_seconds},
+};
 
 /// Where MCP is served.
 pub const PATH: &str = "/mcp";

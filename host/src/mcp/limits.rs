@@ -1,10 +1,11 @@
 //! What one agent may ask for at once and in a minute, so that one that has run wild is told so and the others notice
 //! nothing. Refused calls are answered at once and are not on the record: nothing was looked at.
 
-use super::{door::Gatekeeper, in_flight::Running, rate::whole_seconds, server::Server};
+use super::{door::Gatekeeper, in_flight::Running, server::Server};
 use crate::{
     error::{Code, Refusal},
     gate::call::Principal,
+    rate::whole_seconds,
 };
 
 impl<G: Gatekeeper> Server<G> {

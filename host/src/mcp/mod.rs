@@ -7,9 +7,11 @@
 //! to clients, in one of two faces ([`face`]) beside lockgate's own tools ([`own`]); [`arguments`] takes a call apart,
 //! [`result`] and [`table`] word the answers; [`stdio`] and [`http`] are the two transports, and both put what they
 //! receive through [`strict_json`]; [`head`] is as strict with a request's header. Who calls over HTTP is made out by
-//! [`token`] (of the configuration), [`tokens`] (of the store) and [`oauth`] (of an issuer); how often, by [`rate`].
+//! [`token`] (of the configuration), [`tokens`] (of the store) and [`oauth`] (of an issuer); how often, by [`rate`](crate::rate).
 
 use std::time::Duration;
+
+use crate::listen;
 
 mod approval_page;
 pub mod arguments;
@@ -28,7 +30,6 @@ pub mod in_flight;
 mod instructions;
 mod limits;
 pub mod lines;
-pub mod listen;
 mod listing;
 mod logging;
 mod memory;
@@ -36,7 +37,6 @@ pub mod oauth;
 pub mod own;
 mod playbooks;
 mod prompts;
-pub mod rate;
 pub mod recent;
 mod resources;
 pub mod result;

@@ -21,9 +21,9 @@ use rmcp::{
 
 use super::{
     McpSettings, changes, complete, door::Gatekeeper, held::continuation::Seal, in_flight::InFlight, instructions,
-    listing, memory::Memory, prompts, rate::Rate, resources,
+    listing, memory::Memory, prompts, resources,
 };
-use crate::gate::call::Principal;
+use crate::{gate::call::Principal, rate::Rate};
 
 /// The server, shared by every connection of a transport. Cheap to clone.
 #[derive(Debug)]

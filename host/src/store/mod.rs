@@ -5,6 +5,7 @@
 //! what it says, durably, or did nothing. Knows nothing of the gate, of transports, of how a digest is made, or of which
 //! instances are alive; it is told. Methods block: async callers use `spawn_blocking`.
 
+mod accounts;
 mod error;
 mod id;
 pub mod instance;
@@ -23,7 +24,12 @@ mod voter;
 
 use jiff::Timestamp;
 
+pub(crate) use self::accounts::keys as account_keys;
 pub use self::{
+    accounts::{
+        ACCOUNT_LIMIT, Account, AccountChange, AccountError, Accounts, Disabled, Link, Method, NewAccount, NewLink,
+        NewSession, PASSKEY_LIMIT, PortalRole, PortalRoleError, SESSION_LIMIT, Session, SessionLimits, StoredPasskey,
+    },
     error::{StoreError, TransitionError, code_of},
     id::{random_bytes, random_id},
     model::{
@@ -70,7 +76,7 @@ pub type BeforeCommit<'a, T> = &'a dyn Fn(&T) -> Result<(), StoreError>;
 ///
 /// Only [`Store::expire_due`] writes `expired`, so that each expiry is reported exactly once; everything else merely refuses
 /// what is past its time.
-pub trait Store: outbox::Outbox + Send + Sync {
+pub trait Store: Accounts + outbox::Outbox + Send + Sync {
     /// Stores a new request, or joins the pending one of the same agent and person for the same action, target, arguments
     /// and pack. If that one rests on other facts (pins, target identity, policy, roles), it is superseded by the new one.
     ///

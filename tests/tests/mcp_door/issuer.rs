@@ -40,7 +40,7 @@ impl Pair {
         Self { id, key: SigningKey::from_bytes(&[seed; 32]) }
     }
 
-    fn public(&self) -> Value {
+    pub fn public(&self) -> Value {
         let x = URL_SAFE_NO_PAD.encode(self.key.verifying_key().as_bytes());
         json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": self.id, "x": x })
     }
@@ -131,5 +131,5 @@ async fn keys_of(State(shared): State<Arc<Shared>>) -> String {
 async fn axum_serve(listener: tokio::net::TcpListener, router: Router) {
     let patience = std::time::Duration::from_secs(15);
     let never = tokio_util::sync::CancellationToken::new();
-    let _ = lockgate::mcp::listen::accept(listener, router, patience, never).await;
+    let _ = lockgate::listen::accept(listener, router, patience, never).await;
 }

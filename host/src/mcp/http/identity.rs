@@ -9,11 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{
     oauth::{OAuth, OAuthError},
-    rate::Rate,
     token::{self, Agents, PREFIX},
     tokens::Tokens,
 };
-use crate::gate::call::Principal;
+use crate::{gate::call::Principal, rate::Rate};
 
 /// Failed attempts, and first looks at a token of the issuer, from one address in a minute. Agents behind one proxy share it.
 const ATTEMPTS: u32 = 300;

@@ -7,7 +7,8 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{super::rate::whole_seconds, identity::Stranger};
+use super::identity::Stranger;
+use crate::rate::whole_seconds;
 
 /// Where the metadata of a resource without a path is (RFC 9728, section 3).
 pub(super) const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";

@@ -1,14 +1,18 @@
 //! The embedded store: one SQLite file (WAL, `synchronous=FULL`), shared safely by several processes of one machine. Every
 //! write is one `BEGIN IMMEDIATE` transaction, so what it checked is still so when it commits.
 
+mod accounts;
 mod approvals;
 pub(super) mod files;
 mod operations;
 mod outbox;
 mod packs;
+mod passkeys;
+mod people;
 mod reviews;
 mod rows;
 mod schema;
+mod sessions;
 mod standing;
 mod tokens;
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use lockgate::mcp::{McpSettings, listen::Patience};
+use lockgate::{listen::Patience, mcp::McpSettings};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

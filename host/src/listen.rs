@@ -1,5 +1,5 @@
-//! Accepts HTTP/1.1 connections for a router: a bounded number, none that dawdles over its headers, and all of them
-//! finished in order at the end.
+//! Accepts HTTP/1.1 connections for the router of a door: a bounded number, none that dawdles over its headers, and all of
+//! them finished in order at the end. Both doors, agents' and people's, stand behind it.
 
 use std::{io, net::IpAddr, sync::Arc, time::Duration};
 

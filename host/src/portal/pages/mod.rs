@@ -1,0 +1,51 @@
+//! The pages, one room each. [`of_access`] are those of logging in and of accounts; [`of_gate`] those over the gate.
+
+mod account;
+mod accounts;
+mod confirm;
+mod first;
+mod issuer;
+mod links;
+mod login;
+mod passkey;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+
+use super::Portal;
+
+/// Logging in, one's own account, and everybody's.
+pub fn of_access<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    Router::new()
+        .route("/login", get(login::show).post(login::with_password))
+        .route("/login/passkey", get(passkey::show_login).post(passkey::ask_login))
+        .route("/login/passkey/answer", post(passkey::login))
+        .route("/login/company", get(issuer::go))
+        .route(crate::portal::ISSUER_BACK, get(issuer::back))
+        .route("/logout", post(login::log_out))
+        .route("/setup/{secret}", get(links::show_setup).post(links::set_up))
+        .route("/link/{secret}", get(links::show).post(links::choose_password))
+        .route("/confirm", get(confirm::show).post(confirm::with_password))
+        .route("/confirm/passkey", post(passkey::ask_confirm))
+        .route("/confirm/passkey/answer", post(passkey::confirm))
+        .route("/account", get(account::show))
+        .route("/account/password", post(account::change_password))
+        .route("/account/passkeys/new", post(passkey::ask_add))
+        .route("/account/passkeys/add", post(passkey::add))
+        .route("/account/passkeys/remove", post(passkey::remove))
+        .route("/account/sessions/end", post(account::end_session))
+        .route("/account/sessions/end-others", post(account::end_others))
+        .route("/accounts", get(accounts::list).post(accounts::create))
+        .route("/accounts/{name}", get(accounts::show).post(accounts::change))
+        .route("/accounts/{name}/link", post(accounts::make_link))
+        .route("/accounts/{name}/disable", post(accounts::disable))
+        .route("/accounts/{name}/enable", post(accounts::enable))
+        .route("/accounts/{name}/sessions/end", post(accounts::end_sessions))
+}
+
+/// What there is to see of the gate.
+pub fn of_gate() -> Router<Portal> {
+    Router::new().route("/", get(first::show))
+}
