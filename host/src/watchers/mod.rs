@@ -20,11 +20,8 @@ use tokio_util::sync::CancellationToken;
 use self::ready::LastAnswer;
 use crate::{
     gate::Gate,
-    mcp::{
-        in_flight::InFlight,
-        listen::{self, Patience},
-        sessions::Sessions,
-    },
+    listen::{self, Patience},
+    mcp::{in_flight::InFlight, sessions::Sessions},
     outbound::is_near_host,
 };
 
