@@ -57,7 +57,7 @@ enum Command {
     /// Try the channels by which people are told of requests
     #[command(subcommand)]
     Notify(notify::NotifyCommand),
-    /// Let calls through in advance, within bounds: propose, approve, look at and revoke standing approvals
+    /// Let calls through in advance, within bounds, and take that back
     #[command(subcommand)]
     Standing(standing::StandingCommand),
     /// Verify, follow and export the record
