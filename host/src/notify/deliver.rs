@@ -28,8 +28,8 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(500);
 /// The same while the store can't be used.
 const STORE_DOWN: Duration = Duration::from_secs(5);
-/// For how long a message is this host's to send: an attempt takes a quarter of it at most.
-const LEASE: Duration = Duration::from_secs(60);
+/// For how long a message is this host's to send: an attempt takes half of it at most.
+const LEASE: Duration = Duration::from_secs(30);
 /// Characters of an error.
 const ERROR: usize = 300;
 

@@ -372,6 +372,32 @@ mod tests {
     }
 
     #[test]
+    fn a_standing_approval_s_proposal_and_end_are_events() {
+        use crate::store::standing_tests::{in_force, new_use};
+        let (_state, store) = store();
+        store.open_channel("admins").unwrap();
+        let standing = in_force(&store, |grant| grant.uses = 2);
+        for (run, seconds) in [("run_1", 4), ("run_2", 5)] {
+            let claimed = store.use_standing(&standing.id, standing.digest, &new_use(run), &|_| Ok(()), at(seconds));
+            claimed.unwrap();
+        }
+        let events = store.events_after(0, 100).unwrap();
+        let of: Vec<_> =
+            events.iter().filter(|one| one.subject == standing.id).map(|one| (&*one.event, one.at)).collect();
+        let expected = [("standing_proposed", at(2)), ("standing_approved", at(3)), ("standing_used_up", at(5))];
+        assert_eq!(of, expected, "once it is used up, not at each use");
+        let wish = |happened: &Happened| {
+            let is_standing = happened.event.subject == standing.id;
+            assert!(
+                !is_standing || (happened.risk.as_deref(), happened.waits) == (Some("high"), false),
+                "{happened:?}"
+            );
+            if is_standing { all(happened) } else { Wish::Pass }
+        };
+        assert_eq!(store.queue_messages("admins", &wish, at(6)).unwrap(), 3);
+    }
+
+    #[test]
     fn what_is_over_for_a_month_is_removed_and_still_counted() {
         let (_state, store) = store();
         store.open_channel("oncall").unwrap();
