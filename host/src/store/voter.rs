@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    accounts::{Account, PortalRole},
-    model::person_key,
-};
+use super::model::person_key;
 
 /// Whoever decides. Made by a door from whom it authenticated; never an agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,17 +22,6 @@ impl Voter {
     #[must_use]
     pub fn named(person: impl Into<String>) -> Self {
         Self { person: person.into(), ..Self::default() }
-    }
-
-    /// The person of an account.
-    #[must_use]
-    pub fn of(account: &Account) -> Self {
-        Self {
-            person: account.name.clone(),
-            also_known_as: account.also_known_as().into_iter().collect(),
-            groups: account.groups.clone(),
-            is_admin: account.role == PortalRole::Admin,
-        }
     }
 
     /// Every name, as names are compared; blank ones name nobody.
