@@ -10,6 +10,7 @@ pub mod described;
 mod execute;
 mod health;
 mod held;
+mod held_call;
 pub mod journal;
 mod offers;
 mod operations;
@@ -17,10 +18,11 @@ mod pins;
 mod querier;
 mod remedies;
 mod resolve;
+mod review;
 mod rules;
 mod runs;
 mod scope;
-mod standing;
+pub mod standing;
 pub mod words;
 
 use std::{
@@ -258,6 +260,20 @@ impl Gate {
             return Ok(Step::Done(Box::new(outcome)));
         }
         let evidence = self.preview(&intent, &job, cancel).await.map_err(Stop::Recorded)?;
+        match self.standing_use(&intent, principal, call, prepared, &job, &evidence).await {
+            Ok(Some(claimed)) => {
+                let job = Job { pins: pins::of(&evidence), ..job };
+                let authority = Authority::standing(&claimed);
+                let outcome = self.execute(intent, authority, job, cancel).await.map_err(Stop::Recorded)?;
+                return Ok(Step::Done(Box::new(outcome)));
+            }
+            Ok(None) => {}
+            Err(refusal) => {
+                // The refusal stands whether or not its end could be recorded: nothing was changed.
+                let _ = self.journal.ended(intent.run(), &[], 0, Err(&refusal)).await;
+                return Err(Stop::Recorded(refusal));
+            }
+        }
         let approval = self.hold(&intent, principal, call, &job, decision, evidence).await.map_err(Stop::Recorded)?;
         Ok(Step::Held(approval))
     }

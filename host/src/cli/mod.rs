@@ -9,8 +9,10 @@ mod doctor;
 mod mcp;
 mod pack;
 mod serve;
+mod standing;
 mod terminal;
 mod token;
+mod voter;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -46,6 +48,9 @@ enum Command {
     /// Look at what agents ask for, and decide
     #[command(subcommand)]
     Approvals(approvals::ApprovalsCommand),
+    /// Let calls through in advance, within bounds: propose, approve, look at and revoke standing approvals
+    #[command(subcommand)]
+    Standing(standing::StandingCommand),
     /// Verify, follow and export the record
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -106,6 +111,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Refusal> {
         Command::Demo(args) => demo::run(args).await,
         Command::Pack(command) => pack::run(command, config).await,
         Command::Approvals(command) => approvals::run(command, &config()?).await,
+        Command::Standing(command) => standing::run(command, &config()?).await,
         Command::Audit(command) => audit::run(command, config),
         Command::Doctor(args) => doctor::run(&args, &cli.config).await,
         Command::Token(command) => token::run(command, config).await,

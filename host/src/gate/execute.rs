@@ -25,14 +25,16 @@ use crate::{
     },
     policy::{Decision, Verdict},
     postgres::{self, Target},
-    store::{ConsumedApproval, Pin},
+    store::{ClaimedUse, ConsumedApproval, Pin},
     value::{Finding, Value},
 };
 
-/// What lets an execution go ahead: a decision that allows it, or an approval that has been used up for it.
+/// What lets an execution go ahead: a decision that allows it, an approval that has been used up for it, or a use of a
+/// standing approval that was claimed for it.
 pub(super) enum Authority<'a> {
     Policy,
     Approval(&'a ConsumedApproval),
+    Standing(&'a ClaimedUse),
 }
 
 impl<'a> Authority<'a> {
@@ -44,6 +46,24 @@ impl<'a> Authority<'a> {
     /// A person's word.
     pub(super) fn approved(consumed: &'a ConsumedApproval) -> Self {
         Self::Approval(consumed)
+    }
+
+    /// A person's word in advance.
+    pub(super) fn standing(claimed: &'a ClaimedUse) -> Self {
+        Self::Standing(claimed)
+    }
+
+    /// Who let it through, where policy alone did not.
+    fn by(&self) -> Option<Approved> {
+        let (id, by) = match self {
+            Self::Policy => return None,
+            Self::Approval(consumed) => {
+                let approval = consumed.approval();
+                (approval.id.clone(), approval.decided_by.clone().unwrap_or_default())
+            }
+            Self::Standing(claimed) => (claimed.standing().id.clone(), claimed.standing().approved_by()),
+        };
+        Some(Approved { id, by })
     }
 }
 
@@ -114,14 +134,7 @@ impl Gate {
         };
         let mut account = account.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = self.concluded(answer, &mut account)?;
-        let approved = match authority {
-            Authority::Policy => None,
-            Authority::Approval(consumed) => Some(Approved {
-                id: consumed.approval().id.clone(),
-                by: consumed.approval().decided_by.clone().unwrap_or_default(),
-            }),
-        };
-        self.outcome(intent.run(), job, outcome, &mut account, approved)
+        self.outcome(intent.run(), job, outcome, &mut account, authority.by())
     }
 
     /// Runs the action's preview, for a person to look at. Records an end only if it fails: then the run is over.
@@ -150,7 +163,7 @@ impl Gate {
         answer
     }
 
-    async fn gather(
+    pub(super) async fn gather(
         &self,
         job: &Job,
         account: &Arc<Mutex<Account>>,
@@ -174,7 +187,7 @@ impl Gate {
     }
 
     /// What must hold before anything of the pack runs against a target.
-    async fn ready(&self, job: &Job) -> Result<(), Refusal> {
+    pub(super) async fn ready(&self, job: &Job) -> Result<(), Refusal> {
         if job.entry.action.declared().works_on_standby {
             return Ok(());
         }

@@ -15,7 +15,7 @@ use crate::{
     policy::Decision,
     redact::Redactor,
     statement::Mode,
-    store::{self, Approval, Operation, code_of},
+    store::{self, Approval, Creation, Operation, code_of},
     value::Value,
 };
 
@@ -138,54 +138,9 @@ impl Journal {
         }
     }
 
-    /// A held call, with what a person will be shown.
-    pub async fn requested(&self, approval: &Approval) -> Result<(), Refusal> {
-        let request = &approval.request;
-        let said = [
-            ("agent_evidence", &request.agent_evidence),
-            ("agent_expected", &request.agent_expected),
-            ("operation", &request.operation),
-        ];
-        let entry = said.into_iter().filter_map(|(name, text)| Some((name, text.as_deref()?))).fold(
-            Entry::new("approval.requested")
-                .field("run", request.run.as_str())
-                .field("approval", approval.id.as_str())
-                .field("digest", approval.digest.to_string())
-                .field("action", request.action.as_str())
-                .field("target", request.target.as_str())
-                .field("target_identity", request.target_identity.as_str())
-                .field("pins", serde_json::to_value(&request.pins).unwrap_or(Json::Null))
-                .field("evidence", request.evidence.get("summary").cloned().unwrap_or(Json::Null))
-                .field("needed", request.needed)
-                .field("decide_by", approval.decide_by.to_string()),
-            |entry, (name, text)| entry.field(name, text),
-        );
-        self.durable(entry).await
-    }
-
-    /// A call that asks for what is being asked for already: one decision will do for both.
-    pub async fn joined(&self, run: &str, approval: &Approval) -> Result<(), Refusal> {
-        self.durable(
-            Entry::new("approval.joined")
-                .field("run", run)
-                .field("approval", approval.id.as_str())
-                .field("first_run", approval.request.run.as_str()),
-        )
-        .await
-    }
-
     /// An approval that came to an end without being used, or whose process did not live to say how it ended.
     pub async fn closed(&self, approval: &Approval) -> Result<(), Refusal> {
-        self.durable(
-            Entry::new("approval.closed")
-                .field("run", approval.request.run.as_str())
-                .field("approval", approval.id.as_str())
-                .field("state", approval.state.as_str())
-                .field("code", code_of(approval.state).as_str())
-                .field("why", approval.decision_reason.clone())
-                .field("by", approval.decided_by.clone()),
-        )
-        .await
+        self.durable(closed(approval)).await
     }
 
     /// The start of an approved execution, after the approval was consumed and before its effect.
@@ -257,6 +212,12 @@ impl Journal {
         self.durable(entry).await
     }
 
+    /// The record itself, for what is written inside a step of the store.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
     /// Anything else, by the rooms that start and stop the host.
     pub async fn note(&self, entry: Entry) -> Result<(), Refusal> {
         self.durable(entry).await
@@ -319,6 +280,57 @@ impl Journal {
     async fn durable(&self, entry: Entry) -> Result<(), Refusal> {
         self.record.append(entry).await.map(|_| ()).map_err(|e| unavailable(&e.to_string()))
     }
+}
+
+/// What a call that waits for people puts on the record before anybody can see it: a request, with what a person will be shown;
+/// or that it asks for what is being asked for already, where one decision will do for both.
+pub(super) fn held(run: &str, creation: &Creation) -> Vec<Entry> {
+    match creation {
+        Creation::Created { approval, superseded } => {
+            superseded.iter().map(|old| closed(old)).chain([requested(approval)]).collect()
+        }
+        Creation::Joined(approval) => vec![
+            Entry::new("approval.joined")
+                .field("run", run)
+                .field("approval", approval.id.as_str())
+                .field("first_run", approval.request.run.as_str()),
+        ],
+    }
+}
+
+fn requested(approval: &Approval) -> Entry {
+    let request = &approval.request;
+    let said = [
+        ("agent_evidence", &request.agent_evidence),
+        ("agent_expected", &request.agent_expected),
+        ("operation", &request.operation),
+    ];
+    said.into_iter().filter_map(|(name, text)| Some((name, text.as_deref()?))).fold(
+        Entry::new("approval.requested")
+            .field("run", request.run.as_str())
+            .field("approval", approval.id.as_str())
+            .field("digest", approval.digest.to_string())
+            .field("action", request.action.as_str())
+            .field("target", request.target.as_str())
+            .field("target_identity", request.target_identity.as_str())
+            .field("pins", serde_json::to_value(&request.pins).unwrap_or(Json::Null))
+            .field("evidence", request.evidence.get("summary").cloned().unwrap_or(Json::Null))
+            .field("needed", request.needed)
+            .field("approvers", request.approvers.iter().cloned().collect::<Vec<_>>())
+            .field("reason_required", request.reason_required)
+            .field("decide_by", approval.decide_by.to_string()),
+        |entry, (name, text)| entry.field(name, text),
+    )
+}
+
+fn closed(approval: &Approval) -> Entry {
+    Entry::new("approval.closed")
+        .field("run", approval.request.run.as_str())
+        .field("approval", approval.id.as_str())
+        .field("state", approval.state.as_str())
+        .field("code", code_of(approval.state).as_str())
+        .field("why", approval.decision_reason.clone())
+        .field("by", approval.decided_by.clone())
 }
 
 /// Titles and sizes: of a read the record says how much came out, not what. Of an act it has the rows too, which say what was

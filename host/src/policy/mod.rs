@@ -3,7 +3,7 @@
 
 mod file;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 pub use file::PolicyError;
 use file::{DecisionWord, PolicyFile, Rule};
@@ -65,6 +65,9 @@ pub struct Decision {
     rule: String,
     risk: Risk,
     approvals: u32,
+    approvers: BTreeSet<String>,
+    decide_within: Option<Duration>,
+    reason_required: bool,
     #[serde(skip)]
     policy: Arc<str>,
 }
@@ -92,6 +95,24 @@ impl Decision {
     #[must_use]
     pub fn approvals(&self) -> u32 {
         self.approvals
+    }
+
+    /// Groups of which each approver must have one; empty if anyone who may decide may approve.
+    #[must_use]
+    pub fn approvers(&self) -> &BTreeSet<String> {
+        &self.approvers
+    }
+
+    /// How long people have to decide, where a rule says so.
+    #[must_use]
+    pub fn decide_within(&self) -> Option<Duration> {
+        self.decide_within
+    }
+
+    /// Whether who approves must say why.
+    #[must_use]
+    pub fn reason_required(&self) -> bool {
+        self.reason_required
     }
 
     /// The digest of the policy that made it, which another may have replaced since.
@@ -155,6 +176,9 @@ impl Policy {
                 rule: format!("rule `{}`", rule.name),
                 risk,
                 approvals: rule.approvals.unwrap_or(1),
+                approvers: BTreeSet::new(),
+                decide_within: None,
+                reason_required: false,
                 policy: Arc::clone(&self.digest),
             },
             None => Decision {
@@ -162,6 +186,9 @@ impl Policy {
                 rule: format!("default for risk `{}`", risk.as_str()),
                 risk,
                 approvals: 1,
+                approvers: BTreeSet::new(),
+                decide_within: None,
+                reason_required: false,
                 policy: Arc::clone(&self.digest),
             },
         };

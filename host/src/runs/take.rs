@@ -53,7 +53,7 @@ pub(super) fn take(tx: &Connection, line: &Line, place: Place) -> rusqlite::Resu
 
 /// The run that a line belongs to: the one that it names, or the one whose approval it names.
 fn run_of(tx: &Connection, line: &Line) -> rusqlite::Result<Option<String>> {
-    if !["call.", "approval.", "operation."].iter().any(|room| line.event().starts_with(room)) {
+    if !["call.", "approval.", "operation.", "standing.used"].iter().any(|room| line.event().starts_with(room)) {
         return Ok(None);
     }
     let named = line.text("run");

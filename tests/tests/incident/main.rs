@@ -6,6 +6,7 @@ mod agent;
 mod cli;
 mod cli_record;
 mod cli_site;
+mod cli_standing;
 mod cli_tokens;
 mod clients;
 mod demo;

@@ -130,6 +130,7 @@ mod tests {
         let store = SqliteStore::open(&path).unwrap();
         let approval = store.get("apr_1").unwrap().unwrap();
         assert_eq!((approval.request.reason.as_str(), approval.request.operation), ("a good reason", None));
+        assert!(!approval.request.reason_required);
         assert_eq!(store.expire_due(Timestamp::now()).unwrap().len(), 1, "and goes on with it");
         assert_eq!(versions(&path).len(), MIGRATIONS.len());
     }
