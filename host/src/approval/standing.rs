@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 pub use self::{
-    bound::admits,
+    bound::{admits, one_of, range},
     replay::{REPLAYED, Replay, Replayed, replay},
 };
 use crate::{

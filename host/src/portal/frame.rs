@@ -40,7 +40,11 @@ pub enum Here {
 }
 
 /// The way around, in its order: where to, in which word, and who sees it.
-const WAYS: &[(Here, &str, &str, PortalRole)] = &[(Here::Accounts, "/accounts", "Accounts", PortalRole::Admin)];
+const WAYS: &[(Here, &str, &str, PortalRole)] = &[
+    (Here::Inbox, "/", "Requests", PortalRole::Viewer),
+    (Here::Standing, "/standing", "Standing approvals", PortalRole::Viewer),
+    (Here::Accounts, "/accounts", "Accounts", PortalRole::Admin),
+];
 
 /// A page; the door puts it into the frame.
 #[derive(Clone)]

@@ -14,6 +14,7 @@ mod flash;
 mod form;
 mod frame;
 mod headers;
+pub mod live;
 mod next;
 pub mod pages;
 pub mod parts;
@@ -34,6 +35,7 @@ pub use self::{
     flash::{Flash, Tone},
     form::Form,
     frame::{Here, Page},
+    live::Live,
     next::{Next, encoded as next_encoded},
     problem::Problem,
     proxies::Proxies,
@@ -68,6 +70,8 @@ pub struct Portal {
     pub runs: Arc<Runs>,
     /// What the operator configured.
     pub config: Arc<Config>,
+    /// What changes while pages are open.
+    pub live: Arc<Live>,
 }
 
 /// Every page, behind the door.

@@ -107,6 +107,12 @@ impl Target {
         })
     }
 
+    /// What the server last said that it is, however long ago. Asks nobody.
+    #[must_use]
+    pub fn last_facts(&self) -> Option<Arc<TargetFacts>> {
+        self.known()
+    }
+
     /// What the server is. From memory for a minute, unless a connection was lost since or the server changed its role.
     ///
     /// # Errors

@@ -10,6 +10,25 @@ use crate::store::Bound;
 /// Values that a list may have: more is no bound that a person reads.
 const LISTED: usize = 50;
 
+/// A list of values as somebody writes it, with commas between; each of the kind that the argument had, so that `4242` is a
+/// number only where one stood.
+#[must_use]
+pub fn one_of(before: Option<&Json>, text: &str) -> Bound {
+    let value = |text: &str| match before {
+        Some(Json::String(_)) | None => Json::String(text.to_owned()),
+        Some(_) => serde_json::from_str(text.trim()).unwrap_or_else(|_| Json::String(text.to_owned())),
+    };
+    Bound::OneOf(text.split(',').map(value).collect())
+}
+
+/// A range as somebody writes it, `MIN..MAX`; `None` if that is not two numbers.
+#[must_use]
+pub fn range(text: &str) -> Option<Bound> {
+    let (min, max) = text.split_once("..")?;
+    let number = |text: &str| serde_json::from_str(text.trim()).ok();
+    Some(Bound::Range { min: number(min)?, max: number(max)? })
+}
+
 /// Whether a value is within a bound.
 #[must_use]
 pub fn admits(bound: &Bound, value: &Json) -> bool {

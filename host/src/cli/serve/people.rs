@@ -12,7 +12,7 @@ use crate::{
     error::{Code, Refusal},
     gate::Gate,
     people::{People, links::MadeLink, passkeys::Passkeys},
-    portal::{self, Access, Portal, PortalConfig, Proxies, Site},
+    portal::{self, Access, Live, Portal, PortalConfig, Proxies, Site},
     store::Store,
 };
 
@@ -78,7 +78,8 @@ impl Bound {
             say_setup_link(&access.site, &link);
         }
         let runs = Arc::clone(gate.runs());
-        let portal = Portal { access, gate, store, runs, config: Arc::new(config) };
+        let live = Live::start(Arc::clone(&store), gate.changes());
+        let portal = Portal { access, gate, store, runs, config: Arc::new(config), live };
         Ok(tokio::spawn(portal::serve(listener, portal, stop)))
     }
 }

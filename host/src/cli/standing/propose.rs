@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::super::voter::voter;
 use crate::{
-    approval::standing::Proposal,
+    approval::standing::{Proposal, one_of, range},
     error::{Code, Refusal},
     gate::standing,
     startup::State,
@@ -67,34 +67,16 @@ fn bounds(args: &ProposeArgs, known: &Map<String, Json>) -> Result<BTreeMap<Stri
         }
     };
     for text in &args.one_of {
-        add("--one-of", text, &|name, list| {
-            let value = |text: &str| like_before(known.get(name), text);
-            Ok(Bound::OneOf(list.split(',').map(value).collect()))
-        })?;
+        add("--one-of", text, &|name, list| Ok(one_of(known.get(name), list)))?;
     }
     for text in &args.like {
         add("--like", text, &|_, pattern| Ok(Bound::Glob(pattern.to_owned())))?;
     }
     for text in &args.range {
-        add("--range", text, &|_, range| {
-            let numbers = range.split_once("..").and_then(|(min, max)| Some((number(min)?, number(max)?)));
-            let (min, max) = numbers.ok_or_else(|| unusable("--range", "give two numbers as MIN..MAX"))?;
-            Ok(Bound::Range { min, max })
-        })?;
+        let unusable = || unusable("--range", "give two numbers as MIN..MAX");
+        add("--range", text, &|_, text| range(text).ok_or_else(unusable))?;
     }
     Ok(bounds)
-}
-
-/// A value of the kind that the argument had: `4242` is a number only where one stood.
-fn like_before(before: Option<&Json>, text: &str) -> Json {
-    match before {
-        Some(Json::String(_)) | None => Json::String(text.to_owned()),
-        Some(_) => serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.to_owned())),
-    }
-}
-
-fn number(text: &str) -> Option<serde_json::Number> {
-    serde_json::from_str(text.trim()).ok()
 }
 
 fn lifetime(text: &str) -> Result<SignedDuration, Refusal> {
