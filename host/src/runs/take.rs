@@ -4,14 +4,15 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::Value as Json;
 
-use super::RunState;
+use super::{RunState, changes};
 use crate::{
     audit::{Line, Place},
     error::Code,
 };
 
-/// Takes a line in. Lines that concern no run are left to the record.
+/// Takes a line in. Lines that concern no run and change nothing are left to the record.
 pub(super) fn take(tx: &Connection, line: &Line, place: Place) -> rusqlite::Result<()> {
+    changes::take(tx, line, place)?;
     let Some(run) = run_of(tx, line)? else { return Ok(()) };
     let added = tx
         .prepare_cached("INSERT OR IGNORE INTO lines (seq, run, segment, offset, length) VALUES (?1, ?2, ?3, ?4, ?5)")?
@@ -53,7 +54,7 @@ pub(super) fn take(tx: &Connection, line: &Line, place: Place) -> rusqlite::Resu
 
 /// The run that a line belongs to: the one that it names, or the one whose approval it names.
 fn run_of(tx: &Connection, line: &Line) -> rusqlite::Result<Option<String>> {
-    if !["call.", "approval.", "operation."].iter().any(|room| line.event().starts_with(room)) {
+    if !["call.", "approval.", "operation.", "standing.used"].iter().any(|room| line.event().starts_with(room)) {
         return Ok(None);
     }
     let named = line.text("run");
