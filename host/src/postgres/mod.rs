@@ -34,6 +34,7 @@ pub use environment::{ENVIRONMENT_TARGET, Lookup, process};
 pub use error::{QueryError, TargetError};
 pub use facts::TargetFacts;
 pub use health::{Condition, Health};
+pub use pool::Usage;
 pub use privileges::{Lack, Maintainable};
 pub use settings::{ChannelBinding, Expect, Maintenance, SslMode, TargetSettings};
 pub use target::{Executed, Limits, Target};

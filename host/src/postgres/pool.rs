@@ -27,6 +27,19 @@ pub(super) enum Pick {
     Fresh,
 }
 
+/// How the connections of a target are used at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// How many there may be.
+    pub size: usize,
+    /// Taken by calls.
+    pub in_use: usize,
+    /// Open, and waiting for a call.
+    pub idle: usize,
+    /// Taken by maintenance, which has as many of its own.
+    pub maintenance_in_use: usize,
+}
+
 /// The sessions of one target.
 pub(super) struct Pool {
     pub(super) endpoint: Endpoint,
@@ -99,6 +112,18 @@ impl Pool {
         self.idle().push(session);
         // After the push, so that whoever waits for the slot finds the session.
         drop(permit);
+    }
+
+    /// How it is used now.
+    pub(super) fn usage(&self) -> Usage {
+        let size = self.endpoint.pool_size;
+        let in_use = |slots: &Semaphore| size.saturating_sub(slots.available_permits());
+        Usage {
+            size,
+            in_use: in_use(&self.slots),
+            idle: self.idle().len(),
+            maintenance_in_use: in_use(&self.maintenance),
+        }
     }
 
     /// Closes what is idle: the server is not what it was.

@@ -16,7 +16,7 @@ use super::{
     facts::TargetFacts,
     health::{Condition, Log},
     maintain,
-    pool::{Pick, Pool},
+    pool::{Pick, Pool, Usage},
     session::Session,
     settings::{Expect, TargetSettings},
 };
@@ -132,6 +132,31 @@ impl Target {
     #[must_use]
     pub fn condition(&self) -> Condition {
         self.0.condition.now()
+    }
+
+    /// How its connections are used now.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.0.pool.usage()
+    }
+
+    /// Where it is, for people: host, port and database, and never who.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.endpoint().address()
+    }
+
+    /// As whom statements run there; and maintenance, where that is somebody else.
+    #[must_use]
+    pub fn users(&self) -> (&str, Option<&str>) {
+        let endpoint = self.endpoint();
+        (&endpoint.credential.user, endpoint.maintenance.as_ref().map(|(credential, _)| credential.user.as_str()))
+    }
+
+    /// What was last read of the server; nothing is asked.
+    #[must_use]
+    pub fn last_facts(&self) -> Option<Arc<TargetFacts>> {
+        self.known()
     }
 
     /// The server's version as it last said, in its own numbering.
