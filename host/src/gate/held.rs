@@ -78,8 +78,8 @@ impl Gate {
             pins: evidence.pins.into_iter().map(|(name, value)| Pin { name, value }).collect(),
             evidence: json!({ "summary": evidence.summary, "tables": tables }),
             needed: decision.approvals(),
-            approvers: std::collections::BTreeSet::new(),
-            decide_within: self.times.decide,
+            approvers: decision.approvers().clone(),
+            decide_within: decision.decide_within().unwrap_or(self.times.decide),
             execute_within: self.times.execute,
         };
         let result = self.request(request).await;
@@ -304,6 +304,7 @@ impl Gate {
             ));
         }
         let arguments = entry.validate(&request.arguments).await?;
+        self.still_ruled(approval, &entry, &target, &arguments)?;
         // Its approval is what is used once.
         Ok(Job { entry, target, arguments, pins: request.pins.clone(), once: None })
     }
