@@ -40,7 +40,16 @@ pub enum Here {
 }
 
 /// The way around, in its order: where to, in which word, and who sees it.
-const WAYS: &[(Here, &str, &str, PortalRole)] = &[(Here::Accounts, "/accounts", "Accounts", PortalRole::Admin)];
+const WAYS: &[(Here, &str, &str, PortalRole)] = &[
+    (Here::Runs, "/runs", "Runs", PortalRole::Viewer),
+    (Here::Record, "/record", "Record", PortalRole::Viewer),
+    (Here::Catalogue, "/catalogue", "Catalogue", PortalRole::Viewer),
+    (Here::Policy, "/policy", "Policy", PortalRole::Viewer),
+    (Here::Targets, "/targets", "Targets", PortalRole::Viewer),
+    (Here::Principals, "/principals", "Principals", PortalRole::Viewer),
+    (Here::Changes, "/changes", "Changes", PortalRole::Viewer),
+    (Here::Accounts, "/accounts", "Accounts", PortalRole::Admin),
+];
 
 /// A page; the door puts it into the frame.
 #[derive(Clone)]
