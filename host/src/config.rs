@@ -13,6 +13,8 @@ use crate::{
     approval::PeopleAt,
     error::{Code, Refusal},
     mcp::{McpSettings, face::Face, oauth::OAuthConfig, tool::Separator},
+    notify::NotifyConfig,
+    observe::{LogConfig, ObserveConfig},
     portal::{PortalConfig, Site},
     postgres::TargetSettings,
     toml_error::toml_error,
@@ -77,6 +79,14 @@ pub struct Config {
     /// What one call may cost.
     #[serde(default)]
     pub limits: LimitConfig,
+    /// Where it is watched; nowhere without it.
+    pub observe: Option<ObserveConfig>,
+    /// Its log.
+    #[serde(default)]
+    pub log: LogConfig,
+    /// Whom to tell of requests.
+    #[serde(default)]
+    pub notify: Vec<NotifyConfig>,
     /// The servers. Without any, the libpq environment (`PGHOST` …) names one.
     #[serde(default, rename = "target")]
     pub targets: Vec<TargetSettings>,
@@ -307,6 +317,9 @@ impl Config {
         if let Some(oauth) = &mut config.mcp.http.oauth {
             oauth.relative_to(base);
         }
+        for channel in &mut config.notify {
+            channel.relative_to(base);
+        }
         if let Some(oidc) = config.portal.as_mut().and_then(|portal| portal.oidc.as_mut()) {
             oidc.client_secret_file = oidc.client_secret_file.take().map(|file| base.join(file));
         }
@@ -321,6 +334,13 @@ impl Config {
         if let Some(twice) = names.windows(2).find(|w| w.first() == w.last()).and_then(|w| w.first()) {
             return refuse(format!("target `{twice}` is configured twice"));
         }
+        for (at, channel) in self.notify.iter().enumerate() {
+            channel.check().or_else(&refuse)?;
+            if self.notify.iter().take(at).any(|other| other.name == channel.name) {
+                return refuse(format!("[[notify]] `{}` is configured twice", channel.name));
+            }
+        }
+        self.observe.as_ref().map_or(Ok(()), ObserveConfig::check).or_else(&refuse)?;
         let within = |what: &str, value: u64, low: u64, high: u64| {
             if (low..=high).contains(&value) { Ok(()) } else { refuse(format!("{what} must be from {low} to {high}")) }
         };

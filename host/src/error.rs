@@ -68,6 +68,14 @@ codes! {
     SelfApproval => "self_approval", "ask another person to decide";
     /// What was decided on is not what is stored: the digests differ.
     DigestMismatch => "digest_mismatch", "look at the request again and decide on what it shows now";
+    /// A reason is asked for and none was given.
+    ReasonRequired => "reason_required", "decide again and say why";
+    /// What the request rests on is not what the person saw.
+    EvidenceChanged => "evidence_changed", "look at what changed and decide again on what is there now";
+    /// What the request rests on was not looked at again, or could not be.
+    EvidenceUnavailable => "evidence_unavailable", "look again when the target can be reached, or decide on the evidence of the request and say why";
+    /// The standing approval was revoked, has run out or is used up.
+    StandingClosed => "standing_closed", "nothing to do; its state says what became of it";
     /// What the call names does not exist.
     NotFound => "not_found", "look up what exists and call again";
     /// There is nothing for this action to do.

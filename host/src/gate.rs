@@ -10,18 +10,21 @@ pub mod described;
 mod execute;
 mod health;
 mod held;
+mod held_call;
 pub mod journal;
+mod observed;
 mod offers;
 mod operations;
 mod pins;
 mod querier;
 mod remedies;
 mod resolve;
+mod review;
 mod rules;
 mod ruling;
 mod runs;
 mod scope;
-mod standing;
+pub mod standing;
 pub mod words;
 
 use std::{
@@ -34,6 +37,7 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 pub use self::rules::Rules;
 use self::{
@@ -48,6 +52,7 @@ use self::{
 use crate::{
     approval::PeopleAt,
     error::{Code, Problem, Refusal},
+    observe::{self, Metrics},
     pack::catalog::{TrustedPack, ValidatedArgs, invalid},
     policy::{Decision, Verdict},
     postgres::Target,
@@ -85,6 +90,8 @@ pub struct Parts {
     pub output_bytes: usize,
     /// Where people decide, if they have a page for it.
     pub people_at: Option<PeopleAt>,
+    /// What is counted and timed.
+    pub metrics: Arc<Metrics>,
 }
 
 /// How long things may take.
@@ -114,6 +121,7 @@ pub struct Gate {
     times: Times,
     output_bytes: usize,
     people_at: Option<PeopleAt>,
+    metrics: Arc<Metrics>,
     /// Held calls that this process will execute, by approval.
     held: Mutex<HashMap<String, Course>>,
     /// One task at a time closes what is due, so that this process records each end once.
@@ -154,6 +162,7 @@ impl Gate {
             times: parts.times,
             output_bytes: parts.output_bytes,
             people_at: parts.people_at,
+            metrics: parts.metrics,
             held: Mutex::new(HashMap::new()),
             closing: tokio::sync::Mutex::new(()),
             operations: Operations::default(),
@@ -176,14 +185,16 @@ impl Gate {
         let cancel = hold.cancel.child_token();
         let _dropped = cancel.clone().drop_guard();
         let (gate, who, id) = (Arc::clone(self), principal.clone(), run.clone());
+        let span = observe::call_span(&run, call.trace.as_ref());
         // A task of its own: the end of a run is recorded even if nobody waits for it any more.
-        let task = tokio::spawn(async move {
+        let work = async move {
             match gate.pipeline(&id, &who, &call, &cancel).await {
                 Ok(step) => Ok(step),
                 Err(Stop::Unrecorded(unprepared)) => Err(gate.unprepared(&id, &who, &call, unprepared).await),
                 Err(Stop::Recorded(refusal)) => Err(Refused { run: id, refusal }),
             }
-        });
+        };
+        let task = tokio::spawn(work.instrument(span));
         match task.await {
             Ok(Ok(Step::Done(outcome))) => Ok(self.for_eyes_of(principal, Answer::Done(outcome))),
             Ok(Ok(Step::Held(approval))) => {
@@ -218,6 +229,7 @@ impl Gate {
             }
             Err(unknown) => unknown,
         };
+        self.count_refused(principal, call, &refusal);
         self.journal.refused(&run, principal, call, refusal).await
     }
 
@@ -235,10 +247,17 @@ impl Gate {
 
     /// What a call comes to before anything is done: action, target, arguments, and what policy says.
     async fn prepare(&self, principal: &Principal, call: &Call) -> Result<Prepared, Unprepared> {
+        let prepared = self.look_at(principal, call).await;
+        self.count_prepared(principal, call, &prepared);
+        prepared
+    }
+
+    async fn look_at(&self, principal: &Principal, call: &Call) -> Result<Prepared, Unprepared> {
         self.journal.check()?;
-        let asked = self.resolve(principal, call)?;
-        let arguments = asked.entry.validate(&call.arguments).await?;
-        let decision = self.decide(principal, &asked, &arguments);
+        let metrics = &self.metrics;
+        let asked = metrics.step_now(observe::Step::Resolve, || self.resolve(principal, call))?;
+        let arguments = metrics.step(observe::Step::Validate, asked.entry.validate(&call.arguments)).await?;
+        let decision = metrics.step_now(observe::Step::Decide, || self.decide(principal, &asked, &arguments));
         let prepared = Prepared { asked, arguments, decision };
         match prepared.decision.verdict() {
             Verdict::Allow | Verdict::Approve => Ok(prepared),
@@ -268,14 +287,43 @@ impl Gate {
         once: Option<&Arc<Once>>,
         cancel: &CancellationToken,
     ) -> Result<Step, Stop> {
+        let came_to = self.carry(run, principal, call, prepared, once, cancel).await;
+        self.count_carried_out(prepared, &came_to);
+        came_to
+    }
+
+    async fn carry(
+        self: &Arc<Self>,
+        run: &str,
+        principal: &Principal,
+        call: &Call,
+        prepared: &Prepared,
+        once: Option<&Arc<Once>>,
+        cancel: &CancellationToken,
+    ) -> Result<Step, Stop> {
         let Prepared { asked, decision, .. } = prepared;
-        let intent = self.intend(run, principal, call, prepared, once).await?;
+        let intent = self.intend(run, principal, call, prepared, once);
+        let intent = self.metrics.step(observe::Step::Record, intent).await?;
         let job = self.job(asked, &prepared.arguments, once);
         if let Some(authority) = Authority::allowed(decision) {
             let outcome = self.execute(intent, authority, job, cancel).await.map_err(Stop::Recorded)?;
             return Ok(Step::Done(Box::new(outcome)));
         }
         let evidence = self.preview(&intent, &job, cancel).await.map_err(Stop::Recorded)?;
+        match self.standing_use(&intent, principal, call, prepared, &job, &evidence).await {
+            Ok(Some(claimed)) => {
+                let job = Job { pins: pins::of(&evidence), ..job };
+                let authority = Authority::standing(&claimed);
+                let outcome = self.execute(intent, authority, job, cancel).await.map_err(Stop::Recorded)?;
+                return Ok(Step::Done(Box::new(outcome)));
+            }
+            Ok(None) => {}
+            Err(refusal) => {
+                // The refusal stands whether or not its end could be recorded: nothing was changed.
+                let _ = self.journal.ended(intent.run(), &[], 0, Err(&refusal)).await;
+                return Err(Stop::Recorded(refusal));
+            }
+        }
         let approval = self.hold(&intent, principal, call, &job, decision, evidence).await.map_err(Stop::Recorded)?;
         Ok(Step::Held(approval))
     }
@@ -319,10 +367,14 @@ impl Gate {
         &self,
         work: impl FnOnce(&dyn Store) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        let store = Arc::clone(&self.store);
-        tokio::task::spawn_blocking(move || work(&*store))
-            .await
-            .map_err(|e| Refusal::new(Code::StoreUnavailable, e.to_string()))
+        let (store, metrics) = (Arc::clone(&self.store), Arc::clone(&self.metrics));
+        let timed = move || {
+            let began = Instant::now();
+            let done = work(&*store);
+            metrics.store_used(began.elapsed());
+            done
+        };
+        tokio::task::spawn_blocking(timed).await.map_err(|e| Refusal::new(Code::StoreUnavailable, e.to_string()))
     }
 }
 

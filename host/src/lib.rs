@@ -7,15 +7,20 @@
 //! Imports run one way, top to bottom in this list.
 
 pub mod cli;
+pub mod watchers;
+
 pub mod mcp;
 pub mod portal;
 
 pub mod config;
 pub mod startup;
 
+pub mod notify;
 pub mod search;
 
 pub mod gate;
+
+pub mod observe;
 
 pub mod runs;
 
@@ -34,6 +39,7 @@ pub mod store;
 pub mod canonical;
 pub mod error;
 pub mod listen;
+pub mod outbound;
 pub mod outside;
 pub mod privilege;
 pub mod rate;

@@ -31,6 +31,7 @@ use crate::{
     config::Config,
     error::{Code, Refusal},
     gate::{Gate, Parts, Rules, StillTrusted, Times, journal::Journal},
+    observe::Metrics,
     pack::{admission::AdmissionError, catalog::TrustedPack},
     policy::Policy,
     postgres::{self, Target, TargetError, TargetSettings},
@@ -126,6 +127,7 @@ pub async fn open_gate(config: &Config, state: State) -> Result<Opened, Refusal>
         },
         output_bytes: config.limits.output_kib << 10,
         people_at: config.approvals.url.clone(),
+        metrics: Arc::new(Metrics::default()),
     });
     // What a killed process was doing is called unknown now, not when somebody asks.
     gate.close_due().await?;

@@ -22,7 +22,7 @@ use lockgate::{
     pack::{admission::Admission, build, sandbox::Sandbox},
     postgres::{Maintenance, TargetSettings},
     startup::{self, Opened, State},
-    store::{Approval, Decision, Vote},
+    store::{Approval, Decision, Seen, Vote},
 };
 use lockgate_signing::{
     declaration::Declaration,
@@ -228,10 +228,12 @@ impl Site {
         let vote = Vote {
             id: id.to_owned(),
             person: person.to_owned(),
+            also_known_as: std::collections::BTreeSet::new(),
             roles: std::collections::BTreeSet::new(),
             decision,
-            reason: String::new(),
+            reason: "a test decides on what was asked".into(),
             digest_shown: approval.digest,
+            seen: Seen::AsRequested,
             now: Timestamp::now(),
         };
         decide::decide(&state.record, state.store, vote).await

@@ -12,14 +12,15 @@ use crate::{
 };
 
 /// What the preimage starts with. A change to what follows is a new version.
-const DOMAIN: &str = "lockgate approval request v2";
+const DOMAIN: &str = "lockgate approval request v3";
 
 /// Hexadecimal digits of the short form.
 const SHORT_DIGITS: usize = 12;
 
 /// The digest of a request and its nonce: pack digest, action, risk, canonical arguments, target's name and identity, agent,
 /// person, operating system's user, roles, reason, the agent's evidence and expectation, its name for the operation, rule,
-/// policy digest, pins, evidence, how many must approve and with which roles, nonce. So it is over everything that a person is shown and everything that is then executed.
+/// policy digest, pins, evidence, how many must approve, with which roles and whether with a reason, nonce. So it is over
+/// everything that a person is shown and everything that is then executed.
 ///
 /// Left out are the run and the door (how it came, not what it is) and the time limits, which the store's own guarded
 /// updates enforce.
@@ -68,6 +69,7 @@ fn preimage(request: &Request, nonce: &[u8; 32]) -> Vec<u8> {
     out.text(&canonical_json(&request.evidence));
     out.part(&request.needed.to_be_bytes());
     out.list(&request.approvers, |out, role| out.text(role));
+    out.part(&[u8::from(request.reason_required)]);
     out.part(nonce);
     out.0
 }
@@ -199,6 +201,7 @@ mod tests {
             request.evidence = serde_json::from_str(&self.text()).unwrap();
             request.needed = u32::from_be_bytes(self.part().try_into().unwrap());
             request.approvers = (0..self.number()).map(|_| self.text()).collect();
+            request.reason_required = self.part() == [1];
             (request, self.part().to_vec())
         }
     }
@@ -224,6 +227,7 @@ mod tests {
             roles in prop::collection::btree_set("[ab]{0,2}", 0..3),
             approvers in prop::collection::btree_set("[ab]{0,2}", 0..3),
             needed in 1_u32..3,
+            reason_required in any::<bool>(),
             evidence in any_value(),
             arguments in prop::collection::btree_map("[ab]{0,2}", any_value(), 0..3),
             pins in prop::collection::vec(("[ab]{0,2}", any_value()), 0..3),
@@ -238,6 +242,7 @@ mod tests {
             request.evidence = evidence.to_json();
             request.needed = needed;
             request.approvers = approvers;
+            request.reason_required = reason_required;
             request.pack_digest = pack_digest;
             request.action = action;
             request.target = target;
@@ -277,7 +282,7 @@ mod tests {
     fn every_bound_field_changes_the_digest() {
         let request = testing::request();
         let nonce = [7; 32];
-        let changes: [fn(&mut Request); 27] = [
+        let changes: [fn(&mut Request); 28] = [
             |r| r.pack_digest.push('0'),
             |r| r.action.push('x'),
             |r| _ = r.arguments.insert("pid".into(), 4243.into()),
@@ -302,6 +307,7 @@ mod tests {
             |r| r.evidence["summary"] = "nothing to see".into(),
             |r| r.needed += 1,
             |r| _ = r.approvers.insert("dba".into()),
+            |r| r.reason_required = true,
             |r| r.pins.clear(),
             |r| r.pins[0].name.push('x'),
             |r| r.pins[0].value = Value::Text("4242".into()),
@@ -325,7 +331,7 @@ mod tests {
         // approvals would no longer verify.
         assert_eq!(
             request_digest(&testing::request(), &[7; 32]).to_string(),
-            "273e1e9c3487212f6371f8745010078de28b756706d77eb2103b58dedfa99f22"
+            "82b5814fa43ebda181947a51e5dbcb489d00510c73bb89308411204b17360df6"
         );
     }
 

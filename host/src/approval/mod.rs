@@ -4,8 +4,11 @@
 //! consumed, and renders. It knows the store, values and errors; it never knows who asks it or what is then executed.
 
 pub mod digest;
+pub mod evidence;
+pub mod look;
 pub mod people;
 pub mod render;
+pub mod standing;
 pub mod wait;
 
 use jiff::Timestamp;
@@ -16,8 +19,8 @@ pub use self::{
     wait::{Waited, wait, wait_for_change},
 };
 use crate::store::{
-    Approval, ConsumedApproval, Creation, NewApproval, Request, RequestDigest, Store, TransitionError, Vote,
-    random_bytes, random_id,
+    Approval, BeforeCommit, ConsumedApproval, Creation, NewApproval, Request, RequestDigest, Store, TransitionError,
+    Vote, random_bytes, random_id,
 };
 
 /// How many people must approve where nothing tells who is behind the agent: of two different people at least one is not.
@@ -28,13 +31,26 @@ const NEEDED_IF_UNRESOLVED: u32 = 2;
 ///
 /// # Errors
 /// As [`Store::create`].
-pub fn request(store: &dyn Store, mut request: Request, now: Timestamp) -> Result<Creation, TransitionError> {
+pub fn request(store: &dyn Store, request: Request, now: Timestamp) -> Result<Creation, TransitionError> {
+    request_recorded(store, request, &|_| Ok(()), now)
+}
+
+/// The same, put on the record before anybody can see it, as [`Store::create_recorded`].
+///
+/// # Errors
+/// As [`Store::create_recorded`].
+pub fn request_recorded(
+    store: &dyn Store,
+    mut request: Request,
+    record: BeforeCommit<'_, Creation>,
+    now: Timestamp,
+) -> Result<Creation, TransitionError> {
     if request.requester.behind().is_none() {
         request.needed = request.needed.max(NEEDED_IF_UNRESOLVED);
     }
     let nonce = random_bytes()?;
     let digest = digest::request_digest(&request, &nonce);
-    store.create(NewApproval { id: random_id("apr_")?, nonce, digest, request }, now)
+    store.create_recorded(NewApproval { id: random_id("apr_")?, nonce, digest, request }, record, now)
 }
 
 /// The digest of an approval, made again from what is stored. It differs from the stored one if somebody edited the store.
@@ -43,18 +59,32 @@ pub fn digest_of(approval: &Approval) -> RequestDigest {
     digest::request_digest(&approval.request, &approval.nonce)
 }
 
-/// Counts a person's vote, as [`Store::vote`], after the digest on their screen was found to be that of what is stored.
+/// Counts a person's vote, as [`Store::vote`], after the digest on their screen was found to be that of what is stored, and
+/// the evidence on it what is there now, as [`look`] has it.
 ///
 /// # Errors
 /// As [`Store::vote`].
 pub fn vote(store: &dyn Store, vote: &Vote) -> Result<Approval, TransitionError> {
+    vote_recorded(store, vote, &|_| Ok(()))
+}
+
+/// The same, put on the record before it counts, as [`Store::vote_recorded`].
+///
+/// # Errors
+/// As [`Store::vote_recorded`].
+pub fn vote_recorded(
+    store: &dyn Store,
+    vote: &Vote,
+    record: BeforeCommit<'_, Approval>,
+) -> Result<Approval, TransitionError> {
     let unknown = || TransitionError::UnknownApproval { id: vote.id.clone() };
     let approval = store.get(&vote.id)?.ok_or_else(unknown)?;
     // What was asked for can't change in the store, so this still holds when the vote is counted.
     if digest_of(&approval) != vote.digest_shown {
         return Err(TransitionError::DigestMismatch { id: vote.id.clone() });
     }
-    store.vote(vote)
+    look::judge(store, &approval, vote)?;
+    store.vote_recorded(vote, record)
 }
 
 /// What must still be so when an approval is used, found out afresh.

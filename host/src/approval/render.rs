@@ -2,13 +2,15 @@
 //! host writes every line; text that comes from an agent, a pack or a database stands behind a bar and is made inert first
 //! ([`text`]). Nothing here decides anything.
 
+mod fresh;
 mod table;
 pub mod text;
-mod time;
+pub(crate) mod time;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::fresh::render_fresh;
 use self::{
     text::{clip, width, wrap},
     time::{absolute, duration, relative, span},
@@ -311,7 +313,8 @@ fn rules(page: &mut Page, approval: &Approval) {
         let roles: Vec<String> = request.approvers.iter().map(|role| page.name(role)).collect();
         format!(" with one of the roles {}", roles.join(", "))
     };
-    page.fact("needs", &format!("{people}{roles}; {} approved so far", approval.approvals()));
+    let why = if request.reason_required { ", who must say why" } else { "" };
+    page.fact("needs", &format!("{people}{roles}{why}; {} approved so far", approval.approvals()));
     for vote in &approval.votes {
         let verb = match vote.decision {
             Decision::Approve => "approved",

@@ -113,6 +113,11 @@ impl Journal {
         self.write(pending, bodies, receipts)
     }
 
+    /// How many lines there are, and how many of them a checkpoint is known to cover.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        (self.tip.seq, self.covered)
+    }
+
     /// True if there are lines that no checkpoint is known to cover.
     fn is_uncovered(&self) -> bool {
         self.tip.seq > self.covered

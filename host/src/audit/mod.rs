@@ -44,7 +44,7 @@ pub use follow::{Follow, Found, Place};
 pub use line::{Line, MAX_LINE_BYTES};
 pub use notes::checkpoints;
 pub use public_key::{PublicKey, PublicKeyError};
-pub use record::{CheckpointSink, Health, Receipt, Record, RecordError, RecordSettings};
+pub use record::{CheckpointSink, Health, Progress, Receipt, Record, RecordError, RecordSettings};
 pub use render::render;
 pub use report::{Problem, ProblemKind, Report};
 pub use tail::{Tail, TailError, tail};

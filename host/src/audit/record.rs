@@ -7,6 +7,7 @@ use std::{
 };
 
 use ed25519_dalek::SigningKey;
+use jiff::Timestamp;
 
 use super::{
     chain::Digest,
@@ -151,11 +152,37 @@ impl From<RecordError> for Refusal {
     }
 }
 
+/// How far the record is, as this process last saw it under the lock: what others wrote since is not part of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// How many lines there are.
+    pub lines: u64,
+    /// How many of them a checkpoint covers.
+    pub covered: u64,
+    /// When this process last cut a checkpoint, or found all lines covered.
+    pub checkpoint_at: Option<Timestamp>,
+}
+
 /// Shared between the handles and the writer.
 #[derive(Debug)]
-pub(super) struct Status(RwLock<Health>);
+pub(super) struct Status(RwLock<Health>, RwLock<Progress>);
 
 impl Status {
+    pub(super) fn new(progress: Progress) -> Self {
+        Self(RwLock::new(Health::Ok), RwLock::new(progress))
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        *self.1.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how far it is; with `checkpoint_at` also when that was covered.
+    pub(super) fn is_at(&self, lines: u64, covered: u64, checkpoint_at: Option<Timestamp>) {
+        let mut progress = self.1.write().unwrap_or_else(PoisonError::into_inner);
+        let checkpoint_at = checkpoint_at.or(progress.checkpoint_at);
+        *progress = Progress { lines, covered, checkpoint_at };
+    }
+
     pub(super) fn get(&self) -> Health {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -194,7 +221,8 @@ impl Record {
         let (dir, key) = (settings.dir.clone(), settings.key.verifying_key());
         let journal = Journal::open(settings)?;
         let kept = Arc::new(Kept { dir, key: PublicKey::new(journal.origin().clone(), key) });
-        let status = Arc::new(Status(RwLock::new(Health::Ok)));
+        let (lines, covered) = journal.progress();
+        let status = Arc::new(Status::new(Progress { lines, covered, checkpoint_at: None }));
         let writer = Writer::start(journal, every, Arc::clone(&status))?;
         Ok(Self { writer: Arc::new(writer), status, kept })
     }
@@ -278,6 +306,12 @@ impl Record {
         let (reply, answer) = std::sync::mpsc::sync_channel(1);
         self.writer.checkpoint(Box::new(move |result| drop(reply.send(result))), true)?;
         answer.recv().unwrap_or(Err(RecordError::Closed))
+    }
+
+    /// How far the record is, without touching the disk.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.status.progress()
     }
 
     /// How the record is, without touching the disk.

@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
+
 use super::{
     entry::Body,
     journal::Journal,
@@ -154,6 +156,7 @@ impl Writer {
                 (None, Ok(())) => reply(Err(RecordError::Closed)),
             }
         }
+        self.note(None);
         if result.is_ok() {
             self.schedule();
             if self.journal.is_checkpoint_due() {
@@ -181,9 +184,16 @@ impl Writer {
         if let Health::Degraded { reason } = &health {
             tracing::warn!(reason, "the record is degraded");
         }
+        self.note((health == Health::Ok).then(Timestamp::now));
         self.status.set(health);
         self.schedule();
         Ok(())
+    }
+
+    /// For whoever asks how far the record is.
+    fn note(&self, checkpoint_at: Option<Timestamp>) {
+        let (lines, covered) = self.journal.progress();
+        self.status.is_at(lines, covered, checkpoint_at);
     }
 
     /// Latches, unless another process was merely slow.

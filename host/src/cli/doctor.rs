@@ -2,6 +2,7 @@
 //! subject has its file; they share the [`Report`], which prints as it goes.
 
 mod actions;
+mod notify;
 mod record;
 mod report;
 mod target;
@@ -52,6 +53,7 @@ async fn examine(report: &mut Report, config: &Config) {
     };
     report.ok("state", config.state_dir.display().to_string());
     record::examine(report, config);
+    notify::examine(report, config, &*state.store);
     match startup::open_gate(config, state).await {
         Err(refusal) => report.failed("packs", &refusal),
         Ok(opened) => {

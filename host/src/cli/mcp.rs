@@ -23,6 +23,13 @@ pub(super) struct McpArgs {
     command: Option<McpCommand>,
 }
 
+impl McpArgs {
+    /// Whether this serves an agent.
+    pub(super) fn serves(&self) -> bool {
+        self.command.is_none()
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum McpCommand {
     /// Print what an MCP client needs to find lockgate, ready to paste

@@ -7,11 +7,14 @@ mod audit;
 mod demo;
 mod doctor;
 mod mcp;
+mod notify;
 mod pack;
 mod policy;
 mod serve;
+mod standing;
 mod terminal;
 mod token;
+mod voter;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -20,6 +23,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     config::Config,
     error::{Code, Refusal},
+    observe::{self, LogFormat, Traces},
 };
 
 /// Lets AI agents operate PostgreSQL through declared, signed, approved and recorded actions.
@@ -50,6 +54,12 @@ enum Command {
     /// Look at what agents ask for, and decide
     #[command(subcommand)]
     Approvals(approvals::ApprovalsCommand),
+    /// Try the channels by which people are told of requests
+    #[command(subcommand)]
+    Notify(notify::NotifyCommand),
+    /// Let calls through in advance, within bounds, and take that back
+    #[command(subcommand)]
+    Standing(standing::StandingCommand),
     /// Verify, follow and export the record
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -77,14 +87,19 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    log_to_stderr();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Refusal::new(Code::InternalError, format!("no async runtime: {error}"))),
     };
     let end = runtime.block_on(async {
         keep_file_size_limit_an_error();
-        run(cli).await
+        let traces = start_log(&cli)?;
+        let end = run(cli).await;
+        if let Some(traces) = traces {
+            // Waits for the runtime, which must not wait for it.
+            let _ = tokio::task::spawn_blocking(move || traces.close()).await;
+        }
+        end
     });
     // Approved executions end before the process does; what only waits is dropped.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
@@ -111,6 +126,8 @@ async fn run(cli: Cli) -> Result<ExitCode, Refusal> {
         Command::Pack(command) => pack::run(command, config).await,
         Command::Policy(command) => policy::run(command, config).await,
         Command::Approvals(command) => approvals::run(command, &config()?).await,
+        Command::Notify(command) => notify::run(command, &config()?).await,
+        Command::Standing(command) => standing::run(command, &config()?).await,
         Command::Audit(command) => audit::run(command, config),
         Command::Doctor(args) => doctor::run(&args, &cli.config).await,
         Command::Token(command) => token::run(command, config).await,
@@ -127,15 +144,22 @@ fn fail(refusal: &Refusal) -> ExitCode {
     }
 }
 
-/// Standard output belongs to results and to the protocol; what the program says about itself goes to standard error.
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("LOCKGATE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("lockgate=info,warn"));
-    // A second call, in tests, finds a subscriber in place.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(terminal::is_colourful(&std::io::stderr()))
-        .with_target(false)
-        .try_init();
+/// Standard output belongs to results and to the protocol; what the program says about itself goes to standard error, as a
+/// serving host's configuration has it and otherwise as people read it. What is wrong with a configuration is said by whoever
+/// needs it.
+fn start_log(cli: &Cli) -> Result<Option<Traces>, Refusal> {
+    let colours = terminal::is_colourful(&std::io::stderr());
+    let serves = match &cli.command {
+        Command::Serve => true,
+        Command::Mcp(args) => args.serves(),
+        _ => false,
+    };
+    let config = if serves { Config::load(&cli.config).ok() } else { None };
+    let Some(config) = config else {
+        observe::start_log(LogFormat::Text, colours, None);
+        return Ok(None);
+    };
+    let traces = config.observe.as_ref().and_then(|observe| observe.traces.as_ref()).map(Traces::open).transpose();
+    observe::start_log(config.log.format, colours, traces.as_ref().ok().and_then(Option::as_ref));
+    traces.map_err(|error| Refusal::new(Code::ConfigInvalid, error.to_string()))
 }

@@ -3,9 +3,10 @@
 
 mod people;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::terminal;
@@ -23,10 +24,13 @@ use crate::{
         http::HttpSettings,
         oauth::{OAuth, OAuthConfig, OAuthSettings, OAuthSettingsError},
         server::Server,
+        sessions::Sessions,
         token::Agents,
         tokens::Tokens,
     },
+    notify::{Attempted, Channel, Notifier},
     startup::{self, Kept, State},
+    watchers::{self, Observed},
 };
 
 /// What is still being carried out without a caller gets so long to end by itself and then, called off, to say how.
@@ -35,7 +39,8 @@ const WIND_UP: Duration = Duration::from_secs(30);
 /// One agent, on standard input and output. Ends when the agent closes them, or on a signal.
 pub(super) async fn stdio(config: &Config) -> Result<ExitCode, Refusal> {
     let principal = stdio_principal(config);
-    let (gate, kept) = open(config).await?;
+    let channels = channels(config)?;
+    let (gate, kept) = open(config, State::open(config)?, channels).await?;
     let server = server(&gate, config).with_caller(principal);
     let end = mcp::stdio::serve(server, stop_signal()).await;
     drop(kept);
@@ -49,10 +54,15 @@ pub(super) async fn http(mut config: Config) -> Result<ExitCode, Refusal> {
     let agents = agents(config)?;
     let oauth = config.mcp.http.oauth.as_ref().map(OAuthConfig::checked).transpose().map_err(|e| unusable(&e))?;
     let address = &config.mcp.http.listen;
-    let listener = tokio::net::TcpListener::bind(address).await.map_err(|e| {
+    let listener = TcpListener::bind(address).await.map_err(|e| {
         Refusal::new(Code::ConfigInvalid, format!("[mcp.http] listen `{address}`: {e}"))
             .with_remedy("choose a free address and port")
     })?;
+    let channels = channels(config)?;
+    let watched = match &config.observe {
+        Some(observe) => Some((bound(observe.listen).await?, observe.listen)),
+        None => None,
+    };
     let state = State::open(config)?;
     let store = Arc::clone(&state.store);
     // With a portal there is somebody to serve all the same, and a token may come later.
@@ -67,21 +77,39 @@ pub(super) async fn http(mut config: Config) -> Result<ExitCode, Refusal> {
         agents,
         tokens: Some(Tokens::new(Arc::clone(&store))),
         oauth: issuer(oauth).await?,
+        sessions: Sessions::default(),
     };
     let record = state.record.clone();
-    let (gate, kept) = open_with(config, state).await?;
-    let stop = stop_signal();
+    let (gate, kept) = open(config, state, channels).await?;
+    let (server, stop) = (server(&gate, config), stop_signal());
+    // Until the very end: how it ends is worth seeing, too.
+    let unwatched = CancellationToken::new();
+    let _until_the_end = unwatched.clone().drop_guard();
+    if let Some((listener, listen)) = watched {
+        let names = config.notify.iter().map(|channel| channel.name.clone()).collect();
+        let (sessions, calls) = (Some(settings.sessions.clone()), server.calls().clone());
+        let observed = Observed::new(Arc::clone(&gate), sessions, calls, names, listen);
+        tracing::info!(address = %listen, "serving /metrics, /healthz and /readyz");
+        tokio::spawn(watchers::serve(listener, observed, unwatched));
+    }
     let people = match people {
         Some(bound) => Some(bound.open(config.clone(), Arc::clone(&gate), store, record, stop.clone()).await?),
         None => None,
     };
     tracing::info!(%address, "serving MCP at {}", mcp::http::PATH);
-    mcp::http::serve(listener, server(&gate, config), settings, stop).await;
+    mcp::http::serve(listener, server, settings, stop).await;
     if let Some(people) = people {
         let _ = people.await;
     }
     drop(kept);
     close(&gate, Ok(())).await
+}
+
+async fn bound(listen: SocketAddr) -> Result<TcpListener, Refusal> {
+    TcpListener::bind(listen).await.map_err(|e| {
+        Refusal::new(Code::ConfigInvalid, format!("[observe] listen `{listen}`: {e}"))
+            .with_remedy("choose a free address and port")
+    })
 }
 
 fn server(gate: &Arc<Gate>, config: &Config) -> Server<GateDoor> {
@@ -131,7 +159,7 @@ fn unusable(error: &OAuthSettingsError) -> Refusal {
 }
 
 /// Cancelled by SIGINT or SIGTERM.
-fn stop_signal() -> CancellationToken {
+pub(super) fn stop_signal() -> CancellationToken {
     let stop = CancellationToken::new();
     let told = stop.clone();
     tokio::spawn(async move {
@@ -150,19 +178,27 @@ fn stop_signal() -> CancellationToken {
     stop
 }
 
-/// The gate, and what goes on beside its calls.
-async fn open(config: &Config) -> Result<(Arc<Gate>, Kept), Refusal> {
-    open_with(config, State::open(config)?).await
+/// The channels by which people are told: whatever is wrong with them is said before anything is opened.
+fn channels(config: &Config) -> Result<Vec<Channel>, Refusal> {
+    config.notify.iter().map(Channel::open).collect()
 }
 
-async fn open_with(config: &Config, state: State) -> Result<(Arc<Gate>, Kept), Refusal> {
+/// The gate, and what goes on beside its calls.
+async fn open(config: &Config, state: State, channels: Vec<Channel>) -> Result<(Arc<Gate>, Kept), Refusal> {
+    let (store, record, holder) = (Arc::clone(&state.store), state.record.clone(), state.instance.id().to_owned());
     let opened = startup::open_gate(config, state).await?;
     for refused in &opened.refused {
         tracing::error!(code = %refused.error.code, pack = %refused.path.display(), "pack is out: {}", refused.error.message);
     }
     let actions = opened.gate.rules().catalog.entries().count();
     tracing::info!(actions, targets = opened.gate.targets().len(), "lockgate is up");
-    Ok((opened.gate, startup::keep(opened.reloader)))
+    let metrics = Arc::clone(opened.gate.metrics());
+    let told = Box::new(move |channel: &str, attempt: Attempted| metrics.notified(channel, attempt.as_str()));
+    let (redactor, people_at) = (startup::redactor(config)?, config.approvals.url.clone());
+    let notifier = Notifier::open(channels, store, record, redactor, people_at, holder, told)?;
+    let mut kept = startup::keep(opened.reloader);
+    kept.tell(notifier);
+    Ok((opened.gate, kept))
 }
 
 async fn close(gate: &Gate, end: Result<(), String>) -> Result<ExitCode, Refusal> {

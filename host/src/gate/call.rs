@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::{Code, Refusal},
+    observe::TraceParent,
     outside::shown,
     pack::manifest::{Example, Param, Risk},
     statement::Role,
@@ -108,6 +109,8 @@ pub struct Call {
     pub expected: Option<String>,
     /// Names the call, so that a lost answer is found again and nothing is done twice.
     pub operation: Option<String>,
+    /// The trace that the caller says it belongs to; for whoever watches, and nothing depends on it.
+    pub trace: Option<TraceParent>,
 }
 
 /// An action as it is offered to one principal: what a door needs to describe it, and no more.
@@ -237,7 +240,7 @@ pub struct Outcome {
     /// For a diagnosis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suggestion: Option<Suggestion>,
-    /// Set when a person approved: the approval's id and who decided.
+    /// Set when a person approved: the id of the approval, or of the standing approval, and who decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approved>,
     /// True if the act happened but its end could not be put on the record.
@@ -254,9 +257,9 @@ pub struct Outcome {
 /// Who let a held call through.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approved {
-    /// The approval's id.
+    /// The approval's id, or the standing approval's.
     pub id: String,
-    /// The person.
+    /// The person; of a standing approval that took several, all of them.
     pub by: String,
 }
 
@@ -294,7 +297,7 @@ pub struct Pending {
 
 /// Where a held call stands at a moment, for somebody who does not wait.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
+pub struct HeldCall {
     /// What is asked of people.
     pub pending: Pending,
     /// When it was asked.

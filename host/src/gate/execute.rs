@@ -19,20 +19,23 @@ use super::{
 };
 use crate::{
     error::{Code, Refusal},
+    observe::Step,
     pack::{
         catalog::{Entry, ValidatedArgs},
         sandbox::{Evidence, GuestOutcome, GuestTable, Limits},
     },
     policy::{Decision, Verdict},
     postgres::{self, Target},
-    store::{ConsumedApproval, Pin},
+    store::{ClaimedUse, ConsumedApproval, Pin},
     value::{Finding, Value},
 };
 
-/// What lets an execution go ahead: a decision that allows it, or an approval that has been used up for it.
+/// What lets an execution go ahead: a decision that allows it, an approval that has been used up for it, or a use of a
+/// standing approval that was claimed for it.
 pub(super) enum Authority<'a> {
     Policy,
     Approval(&'a ConsumedApproval),
+    Standing(&'a ClaimedUse),
 }
 
 impl<'a> Authority<'a> {
@@ -44,6 +47,24 @@ impl<'a> Authority<'a> {
     /// A person's word.
     pub(super) fn approved(consumed: &'a ConsumedApproval) -> Self {
         Self::Approval(consumed)
+    }
+
+    /// A person's word in advance.
+    pub(super) fn standing(claimed: &'a ClaimedUse) -> Self {
+        Self::Standing(claimed)
+    }
+
+    /// Who let it through, where policy alone did not.
+    fn by(&self) -> Option<Approved> {
+        let (id, by) = match self {
+            Self::Policy => return None,
+            Self::Approval(consumed) => {
+                let approval = consumed.approval();
+                (approval.id.clone(), approval.decided_by.clone().unwrap_or_default())
+            }
+            Self::Standing(claimed) => (claimed.standing().id.clone(), claimed.standing().approved_by()),
+        };
+        Some(Approved { id, by })
     }
 }
 
@@ -79,18 +100,20 @@ impl Gate {
     ) -> Result<Outcome, Refusal> {
         let started = Instant::now();
         let account = Arc::new(Mutex::new(Account::default()));
-        let answer = self.ready(&job).await;
-        let answer = match answer {
-            Ok(()) => self.run(&intent, &authority, &job, &account, cancel).await,
-            Err(refusal) => Err(refusal),
+        let work = async {
+            self.ready(&job).await?;
+            self.run(&intent, &authority, &job, &account, cancel).await
         };
+        let answer = self.metrics.step(Step::Execute, work).await;
         let answer = match answer {
             Err(refusal) => Err(self.remedied(&job, refusal).await),
             done => done,
         };
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let account = account.lock().unwrap_or_else(PoisonError::into_inner).executed.clone();
-        let recorded = self.journal.ended(intent.run(), &account, ms, answer.as_ref()).await;
+        self.metrics.executed(&job.entry.name, job.target.name(), answer.as_ref().err().map(|refusal| refusal.code));
+        let ended = self.journal.ended(intent.run(), &account, ms, answer.as_ref());
+        let recorded = self.metrics.step(Step::Record, ended).await;
         answer.map(|outcome| Outcome { record_degraded: recorded.is_err(), ..outcome })
     }
 
@@ -114,14 +137,7 @@ impl Gate {
         };
         let mut account = account.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = self.concluded(answer, &mut account)?;
-        let approved = match authority {
-            Authority::Policy => None,
-            Authority::Approval(consumed) => Some(Approved {
-                id: consumed.approval().id.clone(),
-                by: consumed.approval().decided_by.clone().unwrap_or_default(),
-            }),
-        };
-        self.outcome(intent.run(), job, outcome, &mut account, approved)
+        self.outcome(intent.run(), job, outcome, &mut account, authority.by())
     }
 
     /// Runs the action's preview, for a person to look at. Records an end only if it fails: then the run is over.
@@ -133,10 +149,11 @@ impl Gate {
     ) -> Result<Evidence, Refusal> {
         let started = Instant::now();
         let account = Arc::new(Mutex::new(Account::default()));
-        let answer = match self.ready(job).await {
-            Ok(()) => self.gather(job, &account, cancel).await,
-            Err(refusal) => Err(refusal),
+        let work = async {
+            self.ready(job).await?;
+            self.gather(job, &account, cancel).await
         };
+        let answer = self.metrics.step(Step::Preview, work).await;
         let answer = match answer {
             Err(refusal) => Err(self.remedied(job, refusal).await),
             Ok(evidence) => self.may_maintain(job).await.map(|()| evidence),
@@ -150,7 +167,7 @@ impl Gate {
         answer
     }
 
-    async fn gather(
+    pub(super) async fn gather(
         &self,
         job: &Job,
         account: &Arc<Mutex<Account>>,
@@ -174,7 +191,7 @@ impl Gate {
     }
 
     /// What must hold before anything of the pack runs against a target.
-    async fn ready(&self, job: &Job) -> Result<(), Refusal> {
+    pub(super) async fn ready(&self, job: &Job) -> Result<(), Refusal> {
         if job.entry.action.declared().works_on_standby {
             return Ok(());
         }

@@ -5,27 +5,29 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{
     Gate,
     call::{Answer, Call, Hold, Outcome, Pending, Principal, Progress, Refused, unknown_approval},
     execute::{Authority, Job},
-    journal::RecordedIntent,
-    requester,
-    standing::let_through,
+    held_call::let_through,
+    journal::{self, RecordedIntent},
+    pins, requester, review,
 };
 use crate::{
     approval,
+    audit::RecordError,
     error::{Code, Refusal},
+    observe,
     pack::sandbox::Evidence,
     policy::Decision,
     postgres::Target,
     store::{
-        Approval, ConsumedApproval, Creation, Filter, Pin, Request, State, StoreError, Terminal, TransitionError,
-        instance,
+        Approval, ConsumedApproval, Creation, Filter, Request, State, StoreError, Terminal, TransitionError, instance,
     },
 };
 
@@ -59,7 +61,6 @@ impl Gate {
     ) -> Result<String, Refusal> {
         // Asked first, so that the identity is what the server says now.
         let identity = self.identity(&job.target).await?;
-        let tables: Vec<_> = evidence.tables.into_iter().map(|t| t.table).collect();
         let request = Request {
             run: intent.run().to_owned(),
             requester: requester(principal),
@@ -75,10 +76,11 @@ impl Gate {
             operation: self.said(call.operation.as_deref()),
             rule: decision.rule().to_owned(),
             policy_digest: decision.policy_digest().to_owned(),
-            pins: evidence.pins.into_iter().map(|(name, value)| Pin { name, value }).collect(),
-            evidence: json!({ "summary": evidence.summary, "tables": tables }),
+            pins: pins::of(&evidence),
+            evidence: review::shown(evidence),
             needed: decision.approvals(),
             approvers: decision.approvers().clone(),
+            reason_required: decision.reason_required(),
             decide_within: decision.decide_within().unwrap_or(self.times.decide),
             execute_within: self.times.execute,
         };
@@ -95,21 +97,21 @@ impl Gate {
     }
 
     async fn request(self: &Arc<Self>, request: Request) -> Result<String, Refusal> {
-        let run = request.run.clone();
-        let created = self.with_store(move |store| approval::request(store, request, Timestamp::now())).await??;
-        match created {
-            Creation::Created { approval, superseded } => {
-                if let Some(old) = superseded {
-                    self.journal.closed(&old).await?;
-                }
-                self.journal.requested(&approval).await?;
+        let (run, record) = (request.run.clone(), self.journal.record().clone());
+        let created = self.with_store(move |store| {
+            let write = |creation: &Creation| {
+                let lines = journal::held(&run, creation).into_iter();
+                let unrecorded = |error: RecordError| StoreError::Unrecorded(error.to_string());
+                lines.map(|line| record.append_blocking(line).map(drop)).collect::<Result<_, _>>().map_err(unrecorded)
+            };
+            approval::request_recorded(store, request, &write, Timestamp::now())
+        });
+        match created.await?? {
+            Creation::Created { approval, .. } => {
                 self.drive(&approval.id);
                 Ok(approval.id)
             }
-            Creation::Joined(approval) => {
-                self.journal.joined(&run, &approval).await?;
-                Ok(approval.id)
-            }
+            Creation::Joined(approval) => Ok(approval.id),
         }
     }
 
@@ -172,19 +174,22 @@ impl Gate {
         held.insert(id.to_owned(), course.clone());
         drop(held);
         let (gate, id) = (Arc::clone(self), id.to_owned());
-        tokio::spawn(async move {
+        let span = observe::apart(&id);
+        let work = async move {
             let end = gate.settle(&id, &tell).await;
             // Taken out first: who asks from now on reads the store.
             gate.held().remove(&id);
             let _ = tell.send(Stage::Ended(end));
-        });
+        };
+        tokio::spawn(work.instrument(span));
         course
     }
 
     /// From whatever state the approval is in to its end.
     async fn settle(self: &Arc<Self>, id: &str, tell: &watch::Sender<Stage>) -> Result<Box<Outcome>, Refused> {
         loop {
-            let approval = match self.decided(id, tell).await {
+            let decided = self.metrics.step(observe::Step::Hold, self.decided(id, tell)).await;
+            let approval = match decided {
                 Ok(approval) => approval,
                 Err(refusal) => return Err(Refused { run: String::new(), refusal }),
             };
@@ -286,7 +291,7 @@ impl Gate {
     }
 
     /// Trust, pack, target and arguments, once more, before an approval is used.
-    async fn recheck(&self, approval: &Approval) -> Result<Job, Refusal> {
+    pub(super) async fn recheck(&self, approval: &Approval) -> Result<Job, Refusal> {
         let request = &approval.request;
         let Some(entry) = self.rules().catalog.get(&request.action).cloned() else {
             let message = format!("the pack of `{}` is not loaded any more", request.action);
@@ -310,7 +315,7 @@ impl Gate {
     }
 
     /// Which server a target is, by what the server says now.
-    async fn identity(&self, target: &Target) -> Result<String, Refusal> {
+    pub(super) async fn identity(&self, target: &Target) -> Result<String, Refusal> {
         target.facts().await.map_err(|e| {
             let text = self.redactor.text(&e.to_string()).into_owned();
             Refusal::new(Code::ConnectionFailed, format!("target `{}`: {text}", target.name()))
@@ -357,7 +362,7 @@ impl Gate {
         }
     }
 
-    async fn supersede(&self, approval: &Approval, refusal: Refusal) -> Refusal {
+    pub(super) async fn supersede(&self, approval: &Approval, refusal: Refusal) -> Refusal {
         let (id, why) = (approval.id.clone(), refusal.message.clone());
         if let Ok(Ok(closed)) = self.with_store(move |store| store.supersede(&id, &why, Timestamp::now())).await {
             let _ = self.journal.closed(&closed).await;

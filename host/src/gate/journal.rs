@@ -8,14 +8,14 @@ use sha2::Sha256;
 
 use super::call::{Call, Outcome, Principal, Refused};
 use crate::{
-    audit::{Entry, Health, Record},
+    audit::{Entry, Health, Progress, Record},
     canonical::canonical_object,
     error::{Code, Refusal},
     pack::catalog::Entry as Action,
     policy::Decision,
     redact::Redactor,
     statement::{Mode, Role},
-    store::{self, Approval, Operation, code_of},
+    store::{self, Approval, Creation, Operation, code_of},
     value::Value,
 };
 
@@ -105,6 +105,18 @@ impl Journal {
         }
     }
 
+    /// How the record is.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.record.health()
+    }
+
+    /// How far the record is.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.record.progress()
+    }
+
     /// A call that policy allows or holds, before anything touches a database.
     pub async fn intent(&self, intent: &Intent<'_>) -> Result<RecordedIntent, Refusal> {
         let entry = self
@@ -158,54 +170,9 @@ impl Journal {
         }
     }
 
-    /// A held call, with what a person will be shown.
-    pub async fn requested(&self, approval: &Approval) -> Result<(), Refusal> {
-        let request = &approval.request;
-        let said = [
-            ("agent_evidence", &request.agent_evidence),
-            ("agent_expected", &request.agent_expected),
-            ("operation", &request.operation),
-        ];
-        let entry = said.into_iter().filter_map(|(name, text)| Some((name, text.as_deref()?))).fold(
-            Entry::new("approval.requested")
-                .field("run", request.run.as_str())
-                .field("approval", approval.id.as_str())
-                .field("digest", approval.digest.to_string())
-                .field("action", request.action.as_str())
-                .field("target", request.target.as_str())
-                .field("target_identity", request.target_identity.as_str())
-                .field("pins", serde_json::to_value(&request.pins).unwrap_or(Json::Null))
-                .field("evidence", request.evidence.get("summary").cloned().unwrap_or(Json::Null))
-                .field("needed", request.needed)
-                .field("decide_by", approval.decide_by.to_string()),
-            |entry, (name, text)| entry.field(name, text),
-        );
-        self.durable(entry).await
-    }
-
-    /// A call that asks for what is being asked for already: one decision will do for both.
-    pub async fn joined(&self, run: &str, approval: &Approval) -> Result<(), Refusal> {
-        self.durable(
-            Entry::new("approval.joined")
-                .field("run", run)
-                .field("approval", approval.id.as_str())
-                .field("first_run", approval.request.run.as_str()),
-        )
-        .await
-    }
-
     /// An approval that came to an end without being used, or whose process did not live to say how it ended.
     pub async fn closed(&self, approval: &Approval) -> Result<(), Refusal> {
-        self.durable(
-            Entry::new("approval.closed")
-                .field("run", approval.request.run.as_str())
-                .field("approval", approval.id.as_str())
-                .field("state", approval.state.as_str())
-                .field("code", code_of(approval.state).as_str())
-                .field("why", approval.decision_reason.clone())
-                .field("by", approval.decided_by.clone()),
-        )
-        .await
+        self.durable(closed(approval)).await
     }
 
     /// The start of an approved execution, after the approval was consumed and before its effect.
@@ -275,6 +242,12 @@ impl Journal {
                 .field("message", refusal.message.as_str()),
         };
         self.durable(entry).await
+    }
+
+    /// The record itself, for what is written inside a step of the store.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.record
     }
 
     /// Anything else, by the rooms that start and stop the host.
@@ -362,6 +335,57 @@ impl Journal {
     async fn durable(&self, entry: Entry) -> Result<(), Refusal> {
         self.record.append(entry).await.map(|_| ()).map_err(|e| unavailable(&e.to_string()))
     }
+}
+
+/// What a call that waits for people puts on the record before anybody can see it: a request, with what a person will be shown;
+/// or that it asks for what is being asked for already, where one decision will do for both.
+pub(super) fn held(run: &str, creation: &Creation) -> Vec<Entry> {
+    match creation {
+        Creation::Created { approval, superseded } => {
+            superseded.iter().map(|old| closed(old)).chain([requested(approval)]).collect()
+        }
+        Creation::Joined(approval) => vec![
+            Entry::new("approval.joined")
+                .field("run", run)
+                .field("approval", approval.id.as_str())
+                .field("first_run", approval.request.run.as_str()),
+        ],
+    }
+}
+
+fn requested(approval: &Approval) -> Entry {
+    let request = &approval.request;
+    let said = [
+        ("agent_evidence", &request.agent_evidence),
+        ("agent_expected", &request.agent_expected),
+        ("operation", &request.operation),
+    ];
+    said.into_iter().filter_map(|(name, text)| Some((name, text.as_deref()?))).fold(
+        Entry::new("approval.requested")
+            .field("run", request.run.as_str())
+            .field("approval", approval.id.as_str())
+            .field("digest", approval.digest.to_string())
+            .field("action", request.action.as_str())
+            .field("target", request.target.as_str())
+            .field("target_identity", request.target_identity.as_str())
+            .field("pins", serde_json::to_value(&request.pins).unwrap_or(Json::Null))
+            .field("evidence", request.evidence.get("summary").cloned().unwrap_or(Json::Null))
+            .field("needed", request.needed)
+            .field("approvers", request.approvers.iter().cloned().collect::<Vec<_>>())
+            .field("reason_required", request.reason_required)
+            .field("decide_by", approval.decide_by.to_string()),
+        |entry, (name, text)| entry.field(name, text),
+    )
+}
+
+fn closed(approval: &Approval) -> Entry {
+    Entry::new("approval.closed")
+        .field("run", approval.request.run.as_str())
+        .field("approval", approval.id.as_str())
+        .field("state", approval.state.as_str())
+        .field("code", code_of(approval.state).as_str())
+        .field("why", approval.decision_reason.clone())
+        .field("by", approval.decided_by.clone())
 }
 
 /// See [`Journal::is_exact`]; for who has the key and no journal.

@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument as _;
 
 use super::{
     Gate, Prepared, Step, Stop,
@@ -27,6 +28,7 @@ use super::{
 };
 use crate::{
     error::{Code, Refusal},
+    observe,
     store::{
         self, ChangeMark, Claim, ClaimedOperation, FactsDigest, NewOperation, Operation, OperationKey, OperationState,
         RESULT_LIMIT, Store, instance,
@@ -202,13 +204,17 @@ impl Gate {
     ) -> Result<Answer, Refused> {
         let run = store::random_id("run_").map_err(|e| Refused { run: String::new(), refusal: e.into() })?;
         let (who, call) = (Arc::new(principal.clone()), Arc::new(call));
-        let refused = async |refusal| self.journal.refused(&run, principal, &call, refusal).await;
+        let refused = async |refusal: Refusal| {
+            self.count_refused(principal, &call, &refusal);
+            self.journal.refused(&run, principal, &call, refusal).await
+        };
         // Before the id is looked at: what this principal may not do now uses none up and is given no old answer.
-        let prepared = Arc::new(self.prepared_by_itself(&run, &who, &call).await?);
+        let span = observe::call_span(&run, call.trace.as_ref());
+        let prepared = Arc::new(self.prepared_by_itself(&run, &who, &call).instrument(span.clone()).await?);
         let facts = Arc::new(Facts::of(&prepared));
         let key = OperationKey { agent: who.agent.clone(), person: who.person.clone(), id: id.to_owned() };
         loop {
-            let mut seat = self.seat(&key, &run, &facts, &prepared, &who, &call);
+            let mut seat = span.in_scope(|| self.seat(&key, &run, &facts, &prepared, &who, &call));
             if let Some(conflict) = facts.conflict(&seat.facts.action, &seat.facts.target, seat.facts.digest, &seat.run)
             {
                 match self.is_carried_out(&mut seat, &hold).await {
@@ -254,13 +260,13 @@ impl Gate {
     ) -> Result<Prepared, Refused> {
         let (gate, run, who, call) = (Arc::clone(self), run.to_owned(), Arc::clone(who), Arc::clone(call));
         let at = run.clone();
-        let task = tokio::spawn(async move {
+        let work = async move {
             match gate.prepare(&who, &call).await {
                 Ok(prepared) => Ok(prepared),
                 Err(unprepared) => Err(gate.unprepared(&run, &who, &call, unprepared).await),
             }
-        });
-        task.await.unwrap_or_else(|_| Err(at_run(&at, abnormal())))
+        };
+        tokio::spawn(work.in_current_span()).await.unwrap_or_else(|_| Err(at_run(&at, abnormal())))
     }
 
     /// A seat at the operation of this process; if there is none, this caller has it claimed.
@@ -292,7 +298,7 @@ impl Gate {
         drop(underway);
         let (gate, key, new_run) = (Arc::clone(self), key.clone(), run.to_owned());
         let (prepared, who, call, its) = (Arc::clone(prepared), Arc::clone(who), Arc::clone(call), Arc::clone(facts));
-        tokio::spawn(async move {
+        let work = async move {
             let end = match gate.claim_operation(&key, &new_run, &its).await {
                 Ok(Claim::Claimed { claimed, instead_of }) => {
                     tell.send_replace(Stage::Running);
@@ -307,7 +313,8 @@ impl Gate {
             // Taken out first: who comes from now on asks the store.
             gate.operations.lock().remove(&key);
             tell.send_replace(end);
-        });
+        };
+        tokio::spawn(work.in_current_span());
         Seat { stage, facts: Arc::clone(facts), run: run.to_owned(), mine: true, _wanted: Some(wanted) }
     }
 
@@ -343,14 +350,14 @@ impl Gate {
     ) -> Stage {
         let run = once.claimed.run().to_owned();
         let (gate, id, its) = (Arc::clone(self), run.clone(), Arc::clone(&once));
-        let task = tokio::spawn(async move {
+        let work = async move {
             match gate.carry_out(&id, &who, &call, &prepared, Some(&its), &cancel).await {
                 Ok(step) => Ok(step),
                 Err(Stop::Unrecorded(unprepared)) => Err(gate.unprepared(&id, &who, &call, unprepared).await),
                 Err(Stop::Recorded(refusal)) => Err(Refused { run: id, refusal }),
             }
-        });
-        let end = task.await.unwrap_or_else(|_| {
+        };
+        let end = tokio::spawn(work.in_current_span()).await.unwrap_or_else(|_| {
             let begun = once.has_begun();
             let unknown = || Refusal::new(Code::OutcomeUnknown, "the call ended abnormally after it had begun to act");
             Err(at_run(&run, if begun { unknown() } else { abnormal() }))

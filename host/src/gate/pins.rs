@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use crate::{
     error::{Code, Refusal},
     outside::is_hidden,
-    pack::prove::is_name,
+    pack::{prove::is_name, sandbox::Evidence},
+    store::Pin,
     value::Value,
 };
 
@@ -14,6 +15,11 @@ use crate::{
 const PINS: usize = 32;
 /// Bytes of all pins together: lists of some thousand pids with the instants that their backends started.
 const BYTES: usize = 256 << 10;
+
+/// The pins of evidence, as they are stored.
+pub(super) fn of(evidence: &Evidence) -> Vec<Pin> {
+    evidence.pins.iter().map(|(name, value)| Pin { name: name.clone(), value: value.clone() }).collect()
+}
 
 /// Refuses pins that could not stand for a fact: unnamed or named twice, no number, disguised, or too many.
 pub(super) fn check(pins: &[(String, Value)]) -> Result<(), Refusal> {

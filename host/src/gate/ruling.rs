@@ -70,10 +70,11 @@ impl Gate {
 fn still_asked(decision: &Decision, request: &Request) -> Result<(), Refusal> {
     let groups = decision.approvers();
     let of_groups = groups.is_empty() || (!request.approvers.is_empty() && request.approvers.is_subset(groups));
+    let of_reason = request.reason_required || !decision.reason_required();
     match decision.verdict() {
         Verdict::Allow => Ok(()),
         Verdict::Deny => Err(denied(decision)),
-        Verdict::Approve if decision.approvals() <= request.needed && of_groups => Ok(()),
+        Verdict::Approve if decision.approvals() <= request.needed && of_groups && of_reason => Ok(()),
         Verdict::Approve => Err(Refusal::new(
             Code::TargetChanged,
             format!("{} asks for more by now than what was approved", decision.rule()),
@@ -159,6 +160,7 @@ mod tests {
             evidence: json!({}),
             needed,
             approvers: approvers.iter().map(|&group| group.to_owned()).collect(),
+            reason_required: false,
             decide_within: Duration::from_secs(60),
             execute_within: Duration::from_secs(60),
         }

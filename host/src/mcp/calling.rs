@@ -27,6 +27,7 @@ use super::{
 use crate::{
     error::{Code, Refusal},
     gate::call::{Answer, Call, Hold, Pending, Principal, Refused},
+    observe::TraceParent,
 };
 
 impl<G: Gatekeeper> Server<G> {
@@ -150,6 +151,7 @@ impl<G: Gatekeeper> Server<G> {
         let hold = |wait| Hold { wait, progress: progress.clone(), cancel: context.ct.clone() };
         let at_once = Hold { wait: Duration::ZERO, ..hold(wait) };
         let waiting = hold(wait);
+        let trace = trace_parent(context);
         drop(progress);
         let work = async move {
             // What the client answered to the link is not looked at: it has no say.
@@ -158,9 +160,9 @@ impl<G: Gatekeeper> Server<G> {
                 return self.gatekeeper().await_approval(principal, &approval, hold).await;
             }
             match way {
-                Way::Wait => self.act(principal, asked, waiting).await,
-                Way::Task => self.act(principal, asked, at_once).await,
-                Way::Link => match self.act(principal, asked, at_once).await {
+                Way::Wait => self.act(principal, asked, trace, waiting).await,
+                Way::Task => self.act(principal, asked, trace, at_once).await,
+                Way::Link => match self.act(principal, asked, trace, at_once).await {
                     Ok(Answer::Pending(pending)) if !elicitation::is_shown(&pending) => {
                         let answer = self.gatekeeper().await_approval(principal, &pending.approval, waiting).await;
                         // After it has waited, the client is not asked to show it all the same.
@@ -195,7 +197,13 @@ impl<G: Gatekeeper> Server<G> {
         telling.beside(self.gatekeeper().await_approval(principal, &wanted.approval, hold)).await
     }
 
-    async fn act(&self, principal: &Principal, asked: Named, hold: Hold) -> Result<Answer, Refused> {
+    async fn act(
+        &self,
+        principal: &Principal,
+        asked: Named,
+        trace: Option<TraceParent>,
+        hold: Hold,
+    ) -> Result<Answer, Refused> {
         let parts = arguments::split(asked.arguments);
         let mut problems = asked.problems;
         problems.extend(parts.problems);
@@ -207,6 +215,7 @@ impl<G: Gatekeeper> Server<G> {
             evidence: parts.evidence,
             expected: parts.expected,
             operation: parts.operation,
+            trace,
         };
         // An action that is not offered is refused by the gate as unknown before it looks at anything else.
         if !problems.is_empty() && self.gatekeeper().tools(principal).iter().any(|offered| offered.name == call.action)
@@ -215,4 +224,14 @@ impl<G: Gatekeeper> Server<G> {
         }
         self.gatekeeper().call(principal, call, hold).await
     }
+}
+
+/// The trace that a request belongs to: as the message says (`_meta`, SEP-414) or, over HTTP, its head.
+fn trace_parent(context: &RequestContext<RoleServer>) -> Option<TraceParent> {
+    let in_message = context.meta.get_traceparent();
+    let in_head = || {
+        let parts = context.extensions.get::<axum::http::request::Parts>()?;
+        parts.headers.get("traceparent")?.to_str().ok()
+    };
+    in_message.or_else(in_head)?.parse().ok()
 }

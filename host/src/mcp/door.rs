@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use crate::{
     error::{Code, Problem, Refusal},
     gate::{
-        call::{Answer, Call, Hold, OfferedAction, Principal, Refused, Standing, TargetState, unknown_approval},
+        call::{Answer, Call, HeldCall, Hold, OfferedAction, Principal, Refused, TargetState, unknown_approval},
         described::{ActionDetails, PackOffer},
     },
     runs::{RunFilter, RunPage, RunRecord, unknown_run},
@@ -41,11 +41,11 @@ pub trait Gatekeeper: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Answer, Refused>> + Send;
 
     /// Where a held call of this principal stands, without waiting. Another's does not exist.
-    fn standing(
+    fn held_call(
         &self,
         principal: &Principal,
         approval: &str,
-    ) -> impl Future<Output = Result<Standing, Refusal>> + Send {
+    ) -> impl Future<Output = Result<HeldCall, Refusal>> + Send {
         let _ = principal;
         std::future::ready(Err(unknown_approval(approval)))
     }

@@ -9,7 +9,7 @@ use crate::{
     error::{Problem, Refusal},
     gate::{
         Gate,
-        call::{Answer, Call, Hold, OfferedAction, Principal, Refused, Standing, TargetState},
+        call::{Answer, Call, HeldCall, Hold, OfferedAction, Principal, Refused, TargetState},
         described::{ActionDetails, PackOffer},
     },
     runs::{RunFilter, RunPage, RunRecord},
@@ -31,8 +31,8 @@ impl Gatekeeper for GateDoor {
         self.0.await_approval(principal, approval, hold).await
     }
 
-    async fn standing(&self, principal: &Principal, approval: &str) -> Result<Standing, Refusal> {
-        self.0.standing(principal, approval).await
+    async fn held_call(&self, principal: &Principal, approval: &str) -> Result<HeldCall, Refusal> {
+        self.0.held_call(principal, approval).await
     }
 
     async fn withdraw(&self, principal: &Principal, approval: &str) -> Result<(), Refusal> {

@@ -77,6 +77,8 @@ pub struct HttpSettings {
     pub tokens: Option<Arc<Tokens>>,
     /// Who may call, by an issuer.
     pub oauth: Option<Arc<OAuth>>,
+    /// Where the sessions are kept; of its own without any given.
+    pub sessions: Sessions,
 }
 
 /// What the requests share.
@@ -118,7 +120,7 @@ pub async fn serve<G: Gatekeeper>(
 /// The routes: [`PATH`], `/healthz` and, with an issuer, its metadata. Cancelling `cut` ends sessions, streams and running
 /// calls. Must be called in a Tokio runtime.
 pub fn router<G: Gatekeeper>(server: Server<G>, settings: HttpSettings, cut: CancellationToken) -> Router {
-    let sessions = Sessions::default();
+    let sessions = settings.sessions.clone();
     let limits = server.settings();
     let (max_body, body_time) = (limits.max_message, limits.patience.body);
     let last_answer = limits.longest_wait + LAST_ANSWER;

@@ -37,6 +37,12 @@ impl InFlight {
         entered.then(|| Running { calls: self.clone(), agent: agent.to_owned() })
     }
 
+    /// How many run.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.borrow().values().sum()
+    }
+
     /// Waits until no call runs, at most `limit`. True if none does.
     pub async fn idle(&self, limit: Duration) -> bool {
         let mut calls = self.0.subscribe();

@@ -53,6 +53,11 @@ impl Sessions {
         self.owners().iter().any(|(id, owner)| id == session && owner.is_same(principal))
     }
 
+    /// How many are open.
+    pub async fn count(&self) -> usize {
+        self.manager.sessions.read().await.len()
+    }
+
     /// Closes what was opened with a credential.
     pub async fn close_of(&self, credential: &str) {
         let mut closed = Vec::new();

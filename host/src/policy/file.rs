@@ -373,7 +373,7 @@ mod tests {
             ("deny", "during = []", 3, "empty"),
             ("deny", "targets = [\"\"]", 7, "empty"),
             ("deny", "target_roles = [\"primry\"]", 7, "did you mean `primary`"),
-            ("deny", "risks = [\"hihg\"]", 7, "did you mean `high`"),
+            ("deny", "risks = [\"hgh\"]", 7, "did you mean `high`"),
             ("deny", "tragets = [\"*\"]", 7, "did you mean `targets`"),
             ("deny", "during = [{ zone = \"Europe/Nowhere\" }]", 7, "no time zone"),
             ("deny", "during = [{ dayz = [\"mon\"] }]", 7, "did you mean `days`"),

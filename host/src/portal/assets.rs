@@ -22,6 +22,7 @@ pub(super) const UNDER: &str = "/assets/";
 const FILES: &[(&str, &str, &str)] = &[
     ("portal.css", "text/css; charset=utf-8", include_str!("assets/portal.css")),
     ("passkeys.js", "text/javascript; charset=utf-8", include_str!("assets/passkeys.js")),
+    ("live.js", "text/javascript; charset=utf-8", include_str!("assets/live.js")),
     ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
 ];
 

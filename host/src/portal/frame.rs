@@ -41,10 +41,12 @@ pub enum Here {
 
 /// The way around, in its order: where to, in which word, and who sees it.
 const WAYS: &[(Here, &str, &str, PortalRole)] = &[
+    (Here::Inbox, "/", "Requests", PortalRole::Viewer),
     (Here::Runs, "/runs", "Runs", PortalRole::Viewer),
     (Here::Record, "/record", "Record", PortalRole::Viewer),
     (Here::Catalogue, "/catalogue", "Catalogue", PortalRole::Viewer),
     (Here::Policy, "/policy", "Policy", PortalRole::Viewer),
+    (Here::Standing, "/standing", "Standing approvals", PortalRole::Viewer),
     (Here::Targets, "/targets", "Targets", PortalRole::Viewer),
     (Here::Principals, "/principals", "Principals", PortalRole::Viewer),
     (Here::Changes, "/changes", "Changes", PortalRole::Viewer),
@@ -155,8 +157,7 @@ fn ways(visitor: &Visitor, here: Here) -> Markup {
     html! {
         nav aria-label="Pages" {
             ul {
-                @for (place, address, word, least) in WAYS.iter().filter(|way| role >= Some(way.3)) {
-                    @let _ = least;
+                @for (place, address, word, _) in WAYS.iter().filter(|way| role >= Some(way.3)) {
                     li { a href=(address) aria-current=[(*place == here).then_some("page")] { (word) } }
                 }
             }

@@ -14,6 +14,7 @@ mod flash;
 mod form;
 mod frame;
 mod headers;
+pub mod live;
 mod next;
 pub mod pages;
 pub mod parts;
@@ -35,6 +36,7 @@ pub use self::{
     flash::{Flash, Tone},
     form::Form,
     frame::{Here, Page},
+    live::Live,
     next::{Next, encoded as next_encoded},
     problem::Problem,
     proxies::Proxies,
@@ -75,6 +77,8 @@ pub struct Portal {
     pub verification: Arc<Verification>,
     /// What the operator configured.
     pub config: Arc<Config>,
+    /// What changes while pages are open.
+    pub live: Arc<Live>,
 }
 
 /// Every page, behind the door.

@@ -34,8 +34,9 @@ pub use environment::{ENVIRONMENT_TARGET, Lookup, process};
 pub use error::{QueryError, TargetError};
 pub use facts::TargetFacts;
 pub use health::{Condition, Health};
-pub use pool::Usage;
+pub use pool::Connections;
 pub use privileges::{Lack, Maintainable};
+pub(crate) use secret::read_private;
 pub use settings::{ChannelBinding, Expect, Maintenance, SslMode, TargetSettings};
 pub use target::{Executed, Limits, Target};
 

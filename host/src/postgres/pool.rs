@@ -27,17 +27,17 @@ pub(super) enum Pick {
     Fresh,
 }
 
-/// How the connections of a target are used at a moment.
+/// How many connections of a target there are, by use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
-    /// How many there may be.
-    pub size: usize,
-    /// Taken by calls.
+pub struct Connections {
+    /// Held by a call, or by a question of the host's own.
     pub in_use: usize,
-    /// Open, and waiting for a call.
+    /// Open and waiting for the next.
     pub idle: usize,
-    /// Taken by maintenance, which has as many of its own.
-    pub maintenance_in_use: usize,
+    /// Maintaining, each on a connection of its own.
+    pub maintaining: usize,
+    /// How many may be in use at once; as many may maintain.
+    pub most: usize,
 }
 
 /// The sessions of one target.
@@ -58,6 +58,14 @@ impl Pool {
             idle: Mutex::new(Vec::new()),
             endpoint,
         }
+    }
+
+    /// How many there are.
+    pub(super) fn connections(&self) -> Connections {
+        let most = self.endpoint.pool_size;
+        let taken = |slots: &Semaphore| most.saturating_sub(slots.available_permits());
+        let (in_use, maintaining) = (taken(&self.slots), taken(&self.maintenance));
+        Connections { in_use, idle: self.idle().len(), maintaining, most }
     }
 
     /// A session to oneself: one that lives, the last used first, or a new one.
@@ -112,18 +120,6 @@ impl Pool {
         self.idle().push(session);
         // After the push, so that whoever waits for the slot finds the session.
         drop(permit);
-    }
-
-    /// How it is used now.
-    pub(super) fn usage(&self) -> Usage {
-        let size = self.endpoint.pool_size;
-        let in_use = |slots: &Semaphore| size.saturating_sub(slots.available_permits());
-        Usage {
-            size,
-            in_use: in_use(&self.slots),
-            idle: self.idle().len(),
-            maintenance_in_use: in_use(&self.maintenance),
-        }
     }
 
     /// Closes what is idle: the server is not what it was.

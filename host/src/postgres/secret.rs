@@ -38,7 +38,7 @@ impl fmt::Debug for Secret {
 
 /// Reads a file that only its owner may read (the rule that libpq has for `.pgpass`: no group or world access). The file is
 /// opened once and what is checked is what is read. A root-owned file may be readable by its group, as libpq allows for keys.
-pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, TargetError> {
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, TargetError> {
     let not = |e: std::io::Error| TargetError::file(path, format!("can't be read: {e}"));
     // Non-blocking, so that a pipe under this name is refused below instead of waited for.
     let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);

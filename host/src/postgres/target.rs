@@ -16,7 +16,7 @@ use super::{
     facts::TargetFacts,
     health::{Condition, Log},
     maintain,
-    pool::{Pick, Pool, Usage},
+    pool::{Connections, Pick, Pool},
     session::Session,
     settings::{Expect, TargetSettings},
 };
@@ -107,6 +107,12 @@ impl Target {
         })
     }
 
+    /// What the server last said that it is, however long ago. Asks nobody.
+    #[must_use]
+    pub fn last_facts(&self) -> Option<Arc<TargetFacts>> {
+        self.known()
+    }
+
     /// What the server is. From memory for a minute, unless a connection was lost since or the server changed its role.
     ///
     /// # Errors
@@ -134,10 +140,10 @@ impl Target {
         self.0.condition.now()
     }
 
-    /// How its connections are used now.
+    /// How many connections to it there are.
     #[must_use]
-    pub fn usage(&self) -> Usage {
-        self.0.pool.usage()
+    pub fn connections(&self) -> Connections {
+        self.0.pool.connections()
     }
 
     /// Where it is, for people: host, port and database, and never who.
@@ -151,12 +157,6 @@ impl Target {
     pub fn users(&self) -> (&str, Option<&str>) {
         let endpoint = self.endpoint();
         (&endpoint.credential.user, endpoint.maintenance.as_ref().map(|(credential, _)| credential.user.as_str()))
-    }
-
-    /// What was last read of the server; nothing is asked.
-    #[must_use]
-    pub fn last_facts(&self) -> Option<Arc<TargetFacts>> {
-        self.known()
     }
 
     /// The server's version as it last said, in its own numbering.

@@ -1,5 +1,6 @@
-//! What goes on beside the calls while a host serves: files are watched and read again, targets are asked how they are, the
-//! index of the record is kept close behind it. None of it is on a call's way; all of it ends with the server.
+//! What goes on beside the calls while a host serves: files are watched and read again, targets are asked how they are, people
+//! are told what waits for them and, when they are about to decide, what is there now, and the index of the record is kept close
+//! behind it. None of it is on a call's way; all of it ends with the server.
 
 use std::{
     sync::Arc,
@@ -16,7 +17,7 @@ use super::{
     reload::{Cause, Reloader},
     stamps::{self, Watch},
 };
-use crate::gate::Gate;
+use crate::{gate::Gate, notify::Notifier};
 
 /// How often each target is asked how it is. A person who looks at a list of targets expects no less.
 const PROBE_EVERY: Duration = Duration::from_secs(30);
@@ -26,13 +27,22 @@ const IDLE: Duration = Duration::from_secs(600);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// and how often they are told at most: a target that comes and goes would have every client list its tools without end.
 const TELL_EVERY: Duration = Duration::from_secs(10);
+/// How often it is looked whether somebody who is about to decide wants to know what is there now.
+const REVIEW_EVERY: Duration = Duration::from_millis(250);
 /// How often the index is brought up to date without being asked. The first question after a quiet night is then quick.
 const INDEX_EVERY: Duration = Duration::from_secs(5);
 /// Between two steps of the index: calls go first.
 const INDEX_PAUSE: Duration = Duration::from_millis(20);
 
 /// The tasks; they end when this is dropped.
-pub struct Kept(#[expect(dead_code, reason = "dropping it ends the tasks")] JoinSet<()>);
+pub struct Kept(JoinSet<()>);
+
+impl Kept {
+    /// Tells people, too, what waits for them.
+    pub fn tell(&mut self, notifier: Notifier) {
+        notifier.start(&mut self.0);
+    }
+}
 
 /// Starts what goes on beside the calls. Needs a tokio runtime.
 #[must_use]
@@ -46,6 +56,7 @@ pub fn keep(reloader: Reloader) -> Kept {
     tasks.spawn(watch_files(reloader, hangup));
     tasks.spawn(probe_targets(Arc::clone(&gate)));
     tasks.spawn(tell_of_targets(Arc::clone(&gate)));
+    tasks.spawn(answer_reviews(Arc::clone(&gate)));
     tasks.spawn(index_record(gate));
     Kept(tasks)
 }
@@ -118,6 +129,18 @@ async fn tell_of_targets(gate: Arc<Gate>) {
         if now != told && told_at.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
             (told, told_at) = (now, Some(Instant::now()));
             gate.announce();
+        }
+    }
+}
+
+/// People who decide elsewhere ask what is there now; they wait for it.
+async fn answer_reviews(gate: Arc<Gate>) {
+    let mut turns = ticks(REVIEW_EVERY);
+    loop {
+        turns.tick().await;
+        if let Err(error) = gate.answer_reviews().await {
+            tracing::warn!(%error, "who asks to look again at a request is not answered");
+            sleep(PROBE_EVERY).await;
         }
     }
 }

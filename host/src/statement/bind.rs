@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::value::Value;
 
 use super::{
-    BoundStatement, InputKind, ServerFacts,
+    BoundStatement, InputKind, ServerFacts, Variant,
     placeholders::{EXTENSION_SCHEMA, MAX_IDENTIFIER_BYTES, substitute},
     proof::ProvenStatement,
     version::{self, NoVariant},
@@ -92,6 +92,13 @@ impl ProvenStatement {
             timeout: (declaration.timeout_ms != 0).then(|| Duration::from_millis(declaration.timeout_ms.into())),
             when_empty: declaration.when_empty,
         })
+    }
+
+    /// The wording that a server would be sent; `None` if none fits it.
+    #[must_use]
+    pub fn variant_for(&self, facts: &ServerFacts) -> Option<&Variant> {
+        let variants = &self.declaration().variants;
+        version::choose(variants, facts).ok().and_then(|index| variants.get(index))
     }
 
     /// Whether the server is of a major version newer than this build knows, so that results deserve the remark.

@@ -46,6 +46,9 @@ pub enum StoreError {
         /// Its run.
         run: String,
     },
+    /// What was to be done could not be put on the record first, so it was not done.
+    #[error("it could not be recorded, so it was not done: {0}")]
+    Unrecorded(String),
     /// No randomness for an id or a nonce.
     #[error("the operating system gives no random bytes: {0}")]
     Randomness(String),
@@ -116,6 +119,26 @@ pub enum TransitionError {
         /// Which.
         id: String,
     },
+    /// Policy asks who approves to say why, or they decide on evidence that nobody has looked at again.
+    #[error("`{id}` can't be approved without a reason")]
+    ReasonRequired {
+        /// Which.
+        id: String,
+    },
+    /// What is there now is not what the person saw.
+    #[error("approval `{id}`: {changes}")]
+    EvidenceChanged {
+        /// Which.
+        id: String,
+        /// What is different, for people.
+        changes: String,
+    },
+    /// Nobody has looked at the evidence just now.
+    #[error("approval `{id}`: what it rests on was not looked at again just now")]
+    NotReviewed {
+        /// Which.
+        id: String,
+    },
     /// The person has said this already.
     #[error("`{person}` has already approved `{id}`")]
     AlreadyVoted {
@@ -172,15 +195,29 @@ impl TransitionError {
             Self::SelfApproval { .. } => Code::SelfApproval,
             Self::NotAnApprover { .. } | Self::Nobody { .. } => Code::Unauthorized,
             Self::AlreadyVoted { .. } => Code::ApprovalClosed,
+            Self::ReasonRequired { .. } => Code::ReasonRequired,
+            Self::EvidenceChanged { .. } => Code::EvidenceChanged,
+            Self::NotReviewed { .. } => Code::EvidenceUnavailable,
             Self::TooManyPending { .. } => Code::Overloaded,
-            Self::Store(_) => Code::StoreUnavailable,
+            Self::Store(error) => error.code(),
+        }
+    }
+}
+
+impl StoreError {
+    /// Its code of the closed list.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Unrecorded(_) => Code::RecordUnavailable,
+            _ => Code::StoreUnavailable,
         }
     }
 }
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        Self::new(Code::StoreUnavailable, error.to_string())
+        Self::new(error.code(), error.to_string())
     }
 }
 
@@ -193,6 +230,9 @@ impl From<TransitionError> for Refusal {
             TransitionError::NotAnApprover { .. } => {
                 refusal.with_remedy("ask somebody with one of these roles to decide")
             }
+            TransitionError::NotReviewed { .. } => refusal.with_remedy(
+                "look at the request now and decide on what it shows, or decide on the evidence of the request and say why",
+            ),
             TransitionError::Nobody { .. } => refusal.with_remedy("log in as a person and decide again"),
             TransitionError::AlreadyVoted { .. } => refusal.with_remedy("ask another person to decide as well"),
             TransitionError::TooManyPending { .. } => {

@@ -1,5 +1,5 @@
-//! Durable state behind one trait: approvals and their states, operations that their callers named, agents' tokens, the
-//! highest pack versions seen, and a few named values.
+//! Durable state behind one trait: approvals and their states, operations that their callers named, agents' tokens, what
+//! people are to be told, the highest pack versions seen, and a few named values.
 //!
 //! Here are the data types that rooms above read, and the guarded transitions: each is one transaction that either did
 //! what it says, durably, or did nothing. Knows nothing of the gate, of transports, of how a digest is made, or of which
@@ -11,11 +11,16 @@ mod id;
 pub mod instance;
 mod model;
 mod operation;
+pub mod outbox;
 mod packs;
 mod pin;
+mod review;
 pub mod sqlite;
+mod standing;
+mod standing_error;
 mod state;
 mod tokens;
+mod voter;
 
 use jiff::Timestamp;
 
@@ -37,9 +42,16 @@ pub use self::{
     },
     packs::{PackChange, PackFloor, PackVersion, Remembered},
     pin::Pin,
+    review::{EvidenceDigest, Finding, REVIEWS_KEPT, Review, Seen},
     sqlite::SqliteStore,
+    standing::{
+        Beneficiary, Bound, ClaimedUse, Grant, LONGEST_STANDING, MOST_USES, NewStanding, NewUse, StandingApproval,
+        StandingCast, StandingRevoked, StandingState, StandingUse, StandingVote,
+    },
+    standing_error::StandingError,
     state::State,
     tokens::{LONGEST_TOKEN, NewToken, Revocation, Revoked, TOKEN_LIMIT, Token, TokenGrant},
+    voter::{Voter, says_nothing},
 };
 
 /// How many requests one agent may have pending: more than people can weigh is a way to wear them down.
@@ -55,11 +67,16 @@ pub const REQUEST_LIMIT: usize = 4 * 1024 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChangeMark(pub(crate) i64, pub(crate) u64);
 
+/// What is put on the record inside a step's transaction, after the step and before its commit: so the lines of the record
+/// stand in the order of the steps, and a step that could not be recorded did not happen. A crash between the two leaves a
+/// line without its step, never a step without its line.
+pub type BeforeCommit<'a, T> = &'a dyn Fn(&T) -> Result<(), StoreError>;
+
 /// Durable state. Times are given, never read from a clock: the caller has one idea of *now* for a whole step.
 ///
 /// Only [`Store::expire_due`] writes `expired`, so that each expiry is reported exactly once; everything else merely refuses
 /// what is past its time.
-pub trait Store: Accounts + Send + Sync {
+pub trait Store: Accounts + outbox::Outbox + Send + Sync {
     /// Stores a new request, or joins the pending one of the same agent and person for the same action, target, arguments
     /// and pack. If that one rests on other facts (pins, target identity, policy, roles), it is superseded by the new one.
     ///
@@ -68,7 +85,20 @@ pub trait Store: Accounts + Send + Sync {
     ///
     /// # Errors
     /// [`TransitionError::TooManyPending`], [`StoreError::OperationLost`], or the store's own.
-    fn create(&self, new: NewApproval, now: Timestamp) -> Result<Creation, TransitionError>;
+    fn create(&self, new: NewApproval, now: Timestamp) -> Result<Creation, TransitionError> {
+        self.create_recorded(new, &|_| Ok(()), now)
+    }
+
+    /// The same, put on the record before it is committed, and so before anybody can see it and decide.
+    ///
+    /// # Errors
+    /// As [`Store::create`], or that of the record: then there is no request.
+    fn create_recorded(
+        &self,
+        new: NewApproval,
+        record: BeforeCommit<'_, Creation>,
+        now: Timestamp,
+    ) -> Result<Creation, TransitionError>;
 
     /// One approval.
     ///
@@ -88,7 +118,15 @@ pub trait Store: Accounts + Send + Sync {
     ///
     /// # Errors
     /// Every reason for which a vote is not counted, or the store's own.
-    fn vote(&self, vote: &Vote) -> Result<Approval, TransitionError>;
+    fn vote(&self, vote: &Vote) -> Result<Approval, TransitionError> {
+        self.vote_recorded(vote, &|_| Ok(()))
+    }
+
+    /// The same, put on the record before it is committed.
+    ///
+    /// # Errors
+    /// As [`Store::vote`], or that of the record: then the vote does not count.
+    fn vote_recorded(&self, vote: &Vote, record: BeforeCommit<'_, Approval>) -> Result<Approval, TransitionError>;
 
     /// Claims an approved request for execution by an instance. At most one call ever succeeds for an approval, and it
     /// returns after the claim is durable. When it fails with [`TransitionError::Store`] the claim may have been made:
@@ -138,6 +176,115 @@ pub trait Store: Accounts + Send + Sync {
         is_alive: &dyn Fn(&str) -> bool,
         now: Timestamp,
     ) -> Result<Vec<Approval>, StoreError>;
+
+    /// Asks for a look at the evidence of an approval; one that was just asked for and that nobody has taken up will do.
+    ///
+    /// # Errors
+    /// [`TransitionError::UnknownApproval`], or the store's own.
+    fn ask_review(&self, approval: &str, now: Timestamp) -> Result<Review, TransitionError>;
+
+    /// Takes a look upon an instance; false if another has, or it was answered.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn claim_review(&self, id: &str, instance: &str) -> Result<bool, StoreError>;
+
+    /// Answers a look that the instance has claimed; false if it was answered before.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn answer_review(&self, id: &str, instance: &str, finding: &Finding, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// One look.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn review(&self, id: &str) -> Result<Option<Review>, StoreError>;
+
+    /// The looks at one approval: the newest answer first, what is not answered last.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn reviews(&self, approval: &str) -> Result<Vec<Review>, StoreError>;
+
+    /// The looks that nobody has taken up and that were asked for at this time or later.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn open_reviews(&self, since: Timestamp) -> Result<Vec<Review>, StoreError>;
+
+    /// Keeps a standing approval that somebody proposes. It lets nothing through yet.
+    ///
+    /// # Errors
+    /// [`StandingError::NotGrantable`] if it goes beyond what any may, or the store's own.
+    fn propose_standing(
+        &self,
+        new: &NewStanding,
+        record: BeforeCommit<'_, StandingApproval>,
+        now: Timestamp,
+    ) -> Result<StandingApproval, StandingError>;
+
+    /// Counts a vote for a proposed one. It is in force with as many votes of different people as it needs, each an admin who
+    /// is not behind the request that it was made from.
+    ///
+    /// # Errors
+    /// Every reason for which a vote is not counted, or the store's own.
+    fn approve_standing(
+        &self,
+        vote: &StandingVote,
+        record: BeforeCommit<'_, StandingApproval>,
+    ) -> Result<StandingApproval, StandingError>;
+
+    /// Takes one back, for good, from this moment on.
+    ///
+    /// # Errors
+    /// [`StandingError::Closed`] if somebody did before, or the store's own.
+    fn revoke_standing(
+        &self,
+        id: &str,
+        by: &str,
+        reason: &str,
+        record: BeforeCommit<'_, StandingApproval>,
+        now: Timestamp,
+    ) -> Result<StandingApproval, StandingError>;
+
+    /// Claims one use for a run. What is claimed is counted, whether or not the run then comes to anything. When it fails with
+    /// [`StandingError::Store`] the use may have been counted: do not execute.
+    ///
+    /// # Errors
+    /// [`StandingError::Closed`] if it is not in force any more, or the store's own.
+    fn use_standing(
+        &self,
+        id: &str,
+        digest: RequestDigest,
+        new: &NewUse,
+        record: BeforeCommit<'_, StandingApproval>,
+        now: Timestamp,
+    ) -> Result<ClaimedUse, StandingError>;
+
+    /// One standing approval.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn standing(&self, id: &str) -> Result<Option<StandingApproval>, StoreError>;
+
+    /// Every standing approval there ever was, newest first.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn standings(&self) -> Result<Vec<StandingApproval>, StoreError>;
+
+    /// Those that are in force for an action, the one that ends first first.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn active_standings(&self, action: &str, now: Timestamp) -> Result<Vec<StandingApproval>, StoreError>;
+
+    /// The uses of one, in order.
+    ///
+    /// # Errors
+    /// The store's own.
+    fn standing_uses(&self, id: &str) -> Result<Vec<StandingUse>, StoreError>;
 
     /// Claims an operation for the process of `new.instance`, unless its key is taken. Returns after the claim is durable.
     ///
@@ -296,6 +443,10 @@ mod operation_tests;
 mod process_tests;
 #[cfg(test)]
 mod property_tests;
+#[cfg(test)]
+mod race_tests;
+#[cfg(test)]
+mod standing_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

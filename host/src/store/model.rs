@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{pin::Pin, state::State};
+use super::{pin::Pin, review::Seen, state::State, voter};
 
 /// How long a person has to decide, unless policy says otherwise: an incident's own time scale.
 pub const DECIDE_WITHIN: Duration = Duration::from_secs(60 * 60);
@@ -149,6 +149,8 @@ pub struct Request {
     pub needed: u32,
     /// Roles of which an approver must have one; empty if anyone who may decide may approve.
     pub approvers: BTreeSet<String>,
+    /// Whether who approves must say why.
+    pub reason_required: bool,
     /// See [`DECIDE_WITHIN`].
     #[serde(skip)]
     pub decide_within: Duration,
@@ -198,7 +200,9 @@ pub struct Vote {
     pub id: String,
     /// Who, as the portal or the command line authenticated them; never an agent.
     pub person: String,
-    /// The roles that the operator gave this person.
+    /// Whatever else this person is called: none of these names counts as somebody else.
+    pub also_known_as: BTreeSet<String>,
+    /// The groups that the operator put this person in.
     pub roles: BTreeSet<String>,
     /// What they say.
     pub decision: Decision,
@@ -206,8 +210,18 @@ pub struct Vote {
     pub reason: String,
     /// The digest that was on their screen.
     pub digest_shown: RequestDigest,
+    /// The evidence that was on their screen.
+    pub seen: Seen,
     /// When.
     pub now: Timestamp,
+}
+
+impl Vote {
+    /// Every name of the voter, as names are compared.
+    #[must_use]
+    pub fn keys(&self) -> BTreeSet<String> {
+        voter::keys(&self.person, &self.also_known_as)
+    }
 }
 
 /// A vote as it was counted.

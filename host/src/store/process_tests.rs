@@ -22,7 +22,13 @@ fn database(state: &Path) -> PathBuf {
 
 /// Starts one test of this program as a process of its own, with a line to and from it.
 fn start(test: &str, state: &Path) -> Child {
+    start_as(test, state, None)
+}
+
+/// The same with one more variable set in its environment.
+fn start_as(test: &str, state: &Path, variable: Option<&str>) -> Child {
     Command::new(std::env::current_exe().unwrap())
+        .envs(variable.map(|name| (name, "1")))
         .args(["--exact", &format!("{}::{test}", module_path!().split_once("::").unwrap().1)])
         .args(["--nocapture", "--test-threads=1"])
         .env(STATE, state)
@@ -176,5 +182,76 @@ fn processes_that_make_the_same_new_file_share_it() {
     }
     for mut child in children {
         assert!(child.wait().unwrap().success());
+    }
+}
+
+/// Set for the process that says yes and uses; the other says no and revokes.
+const FIRST: &str = "LOCKGATE_TEST_FIRST";
+
+/// Not a test of its own: one of the two processes whose people decide at the same time.
+#[test]
+fn child_that_decides() {
+    let Some(state) = std::env::var_os(STATE).map(PathBuf::from) else { return };
+    let store = SqliteStore::open(&database(&state)).unwrap();
+    let mut pending = store.list(&Filter { states: vec![State::Pending], ..Filter::default() }).unwrap();
+    pending.sort_by(|a, b| a.id.cmp(&b.id));
+    let mut standings = store.standings().unwrap();
+    standings.sort_by(|a, b| a.id.cmp(&b.id));
+    let is_first = std::env::var_os(FIRST).is_some();
+    say("ready");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    for (approval, standing) in pending.iter().zip(&standings) {
+        let voted = if is_first { approve(approval, "grace", 2) } else { deny(approval, "edsger", 2) };
+        if store.vote(&voted).is_ok() {
+            say(&approval.id);
+        }
+        let stepped = if is_first {
+            let run = format!("run_{}", standing.id);
+            let new = standing_tests::new_use(&run);
+            store.use_standing(&standing.id, standing.digest, &new, &|_| Ok(()), at(5)).is_ok()
+        } else {
+            store.revoke_standing(&standing.id, "edsger", "stop", &|_| Ok(()), at(5)).is_ok()
+        };
+        if stepped {
+            say(&standing.id);
+        }
+    }
+    say("done");
+}
+
+#[test]
+fn of_two_processes_that_decide_at_once_the_store_says_who_was_first() {
+    let (state, store) = store();
+    let asked: Vec<Approval> =
+        (0..60).map(|n| pending(&store, |r| r.requester.agent = format!("bot-{}", n / 20))).collect();
+    let granted: Vec<_> = (0..60).map(|_| standing_tests::in_force(&store, |grant| grant.uses = 1)).collect();
+    let mut first = start_as("child_that_decides", state.path(), Some(FIRST));
+    let mut second = start_as("child_that_decides", state.path(), None);
+    let mut outs = [&mut first, &mut second].map(|child| BufReader::new(child.stdout.take().unwrap()));
+    outs.iter_mut().for_each(|out| assert_eq!(hear(out).as_deref(), Some("ready")));
+    for child in [&mut first, &mut second] {
+        child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    }
+    let said = outs.each_mut().map(|out| {
+        std::iter::from_fn(|| hear(out).filter(|line| line != "done")).collect::<std::collections::BTreeSet<_>>()
+    });
+    for mut child in [first, second] {
+        assert!(child.wait().unwrap().success());
+    }
+    for approval in &asked {
+        let now = store.get(&approval.id).unwrap().unwrap();
+        assert!(said[1].contains(&approval.id), "a denial always counts");
+        assert_eq!(now.state, State::Denied);
+        assert_eq!(
+            said[0].contains(&approval.id),
+            now.execute_by.is_some(),
+            "a yes counted if and only if it was first"
+        );
+    }
+    for standing in &granted {
+        let now = store.standing(&standing.id).unwrap().unwrap();
+        assert!(said[1].contains(&standing.id) && now.revoked.is_some());
+        let uses = store.standing_uses(&standing.id).unwrap().len();
+        assert_eq!((said[0].contains(&standing.id), now.used), (uses == 1, u32::try_from(uses).unwrap()));
     }
 }

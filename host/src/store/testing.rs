@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     Approval, Creation, DECIDE_WITHIN, Decision, EXECUTE_WITHIN, NewApproval, Pin, Request, RequestDigest, Requester,
-    SqliteStore, Store, Vote, random_bytes, random_id,
+    Seen, SqliteStore, Store, Vote, random_bytes, random_id,
 };
 use crate::value::Value;
 
@@ -60,6 +60,7 @@ pub(crate) fn request() -> Request {
         }),
         needed: 1,
         approvers: [].into(),
+        reason_required: false,
         decide_within: DECIDE_WITHIN,
         execute_within: EXECUTE_WITHIN,
     }
@@ -100,10 +101,12 @@ fn vote(approval: &Approval, person: &str, decision: Decision, seconds: i64) -> 
     Vote {
         id: approval.id.clone(),
         person: person.into(),
+        also_known_as: [].into(),
         roles: [].into(),
         decision,
         reason: "looked at it".into(),
         digest_shown: approval.digest,
+        seen: Seen::AsRequested,
         now: at(seconds),
     }
 }

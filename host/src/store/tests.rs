@@ -116,6 +116,71 @@ fn nobody_behind_the_request_approves_it_and_anyone_may_deny() {
 }
 
 #[test]
+fn the_person_behind_a_request_is_found_under_each_of_their_names() {
+    let (_state, store) = store();
+    let approval = pending(&store, |_| ());
+    let by_account = pending(&store, |request| {
+        (request.requester.person, request.requester.os_user) = (None, Some("alovelace".into()));
+    });
+    let named = |approval: &Approval, person: &str, also: &str| {
+        store.vote(&Vote { also_known_as: [also.to_owned()].into(), ..approve(approval, person, 1) })
+    };
+    for refused in [
+        named(&approval, "lovelace", " ADA "),
+        named(&approval, "ada", "lovelace"),
+        named(&approval, "grace", "Pager-Bot"),
+        named(&by_account, "ada", "alovelace"),
+    ] {
+        assert!(matches!(refused, Err(TransitionError::SelfApproval { .. })), "{refused:?}");
+    }
+    assert!(matches!(named(&approval, " ", "grace"), Err(TransitionError::Nobody { .. })));
+    assert!(stored(&store, &approval.id).votes.is_empty());
+    assert_eq!(named(&approval, "grace", " ").unwrap().state, State::Approved, "a blank name is nobody's");
+}
+
+#[test]
+fn nobody_votes_twice_under_two_names() {
+    let (_state, store) = store();
+    let approval = pending(&store, |request| request.needed = 2);
+    let named = |person: &str, also: &[&str], seconds| {
+        let also_known_as = also.iter().map(|&name| name.to_owned()).collect();
+        store.vote(&Vote { also_known_as, ..approve(&approval, person, seconds) })
+    };
+    assert_eq!(named("grace", &["ghopper", "grace@example.com"], 1).unwrap().state, State::Pending);
+    for (person, also) in [("GHopper", &[][..]), ("gh", &["grace@example.com"]), ("grace", &[]), ("x", &["Grace "])] {
+        let again = named(person, also, 2);
+        assert!(matches!(again, Err(TransitionError::AlreadyVoted { .. })), "{person}: {again:?}");
+    }
+    assert_eq!(stored(&store, &approval.id).approvals(), 1);
+    // Somebody who is sure of it is not stopped by the names either: one no is enough.
+    let approved = named("edsger", &["ewd"], 3).unwrap();
+    assert_eq!(approved.state, State::Approved);
+    let raw = rusqlite::Connection::open(store.path()).unwrap();
+    for sql in ["DELETE FROM vote_names", "UPDATE vote_names SET name_key = 'x'"] {
+        assert!(raw.execute(sql, []).is_err(), "{sql}");
+    }
+    let denied = store.vote(&Vote { also_known_as: ["grace".to_owned()].into(), ..deny(&approval, "ghopper", 4) });
+    assert_eq!(denied.unwrap().state, State::Denied);
+}
+
+#[test]
+fn where_policy_asks_for_a_reason_an_approval_says_why() {
+    let (_state, store) = store();
+    let approval = pending(&store, |request| request.reason_required = true);
+    let with = |reason: &str| store.vote(&Vote { reason: reason.into(), ..approve(&approval, "grace", 1) });
+    for silence in ["", "  \n", "...", "\u{200b}", "\u{fffd}"] {
+        let refused = with(silence).unwrap_err();
+        assert_eq!(refused.code(), crate::error::Code::ReasonRequired, "{silence:?}");
+    }
+    let denied = pending(&store, |request| request.reason_required = true);
+    let silent = Vote { reason: String::new(), ..deny(&denied, "grace", 1) };
+    assert_eq!(store.vote(&silent).unwrap().state, State::Denied, "nothing is in the way of a no");
+    assert_eq!(with("it is the migration").unwrap().state, State::Approved);
+    let raw = rusqlite::Connection::open(store.path()).unwrap();
+    assert!(raw.execute("UPDATE approvals SET reason_required = 0 WHERE state = 'approved'", []).is_err());
+}
+
+#[test]
 fn a_vote_on_another_screen_is_refused() {
     let (_state, store) = store();
     let approval = pending(&store, |_| ());

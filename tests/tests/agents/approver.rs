@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lockgate::{
     gate::decide,
     startup,
-    store::{Approval, Decision, Filter, State, Vote},
+    store::{Approval, Decision, Filter, Seen, State, Vote},
 };
 use lockgate_tests::site::{APPROVER, Site};
 use tokio::task::JoinHandle;
@@ -37,10 +37,12 @@ fn vote(approval: &Approval) -> Vote {
     Vote {
         id: approval.id.clone(),
         person: APPROVER.to_owned(),
+        also_known_as: std::collections::BTreeSet::new(),
         roles: std::collections::BTreeSet::new(),
         decision: if work::is_approved(table) { Decision::Approve } else { Decision::Deny },
-        reason: String::new(),
+        reason: "a test decides on what was asked".into(),
         digest_shown: approval.digest,
+        seen: Seen::AsRequested,
         now: Timestamp::now(),
     }
 }

@@ -42,13 +42,7 @@ impl Ledger {
         let works = self.0.lock().expect("not poisoned");
         for (run, work) in works.iter() {
             let lines = runs.remove(run.as_str()).unwrap_or_else(|| panic!("{work:?} is not on the record as {run}"));
-            let mut events: Vec<_> = lines.iter().map(|line| line["ev"].as_str().expect("an event")).collect();
-            // What a vote came to is written once it counts, and by then others may have gone on: a person sees a request in the
-            // store a moment before the line of it, and the host uses an approval at once. The vote itself stands before.
-            if let Some(at) = events.iter().position(|event| *event == "approval.decided") {
-                let decided = events.remove(at);
-                events.insert(events.len().min(2), decided);
-            }
+            let events: Vec<_> = lines.iter().map(|line| line["ev"].as_str().expect("an event")).collect();
             let expected: &[&str] = match work {
                 Work::Own { .. } | Work::Role | Work::Missing { .. } => &["call.intent", "call.outcome"],
                 Work::Wrong { .. } => &["call.refused"],

@@ -192,7 +192,9 @@ async fn a_record_that_is_tampered_with_while_in_use_stops_everything() {
         assert_unrecorded(&look(&agent, way).await);
         // The record is put back, so others can use it: the approval is given, and this process still executes nothing.
         put_back(&site, &kept);
-        succeeds(&site, &["approvals", "approve", &approval, "--digest", &digest]).await;
+        let as_requested = ["--as-requested", "--reason", "the host can't look, and the backend is known"];
+        let decide = ["approvals", "approve", &approval, "--digest", &digest];
+        succeeds(&site, &[&decide[..], &as_requested].concat()).await;
         assert_unrecorded(&agent.await_approval(&approval, 5).await);
         assert_unrecorded(&look(&agent, way).await);
         assert_eq!(acts(way).await, 0, "{way}: a latched host acted");

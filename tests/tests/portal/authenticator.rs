@@ -28,8 +28,9 @@ impl Authenticator {
     /// With a new key, in a browser that is at this origin.
     pub fn new(origin: &str, rp: &str) -> Self {
         let curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
-        let der = openssl(&[&["genpkey", "-outform", "DER"][..], &curve].concat(), b"");
-        let public = openssl(&["pkey", "-inform", "DER", "-pubout", "-outform", "DER"], &der);
+        let pem = openssl(&[&["genpkey"][..], &curve].concat(), b"");
+        let der = openssl(&["pkcs8", "-topk8", "-nocrypt", "-outform", "DER"], &pem);
+        let public = openssl(&["pkey", "-pubout", "-outform", "DER"], &pem);
         // The point stands last, after a byte that says that both coordinates follow (SEC 1, 2.3.3).
         let point = &public[public.len() - 64..];
         Self {

@@ -127,25 +127,30 @@ pub fn query(address: &str) -> HashMap<String, String> {
     query.split('&').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (decoded(k), decoded(v))).collect()
 }
 
-async fn metadata(State(shared): State<Arc<Shared>>) -> String {
+type Json = ([(&'static str, &'static str); 1], String);
+
+fn as_json(value: &Value) -> Json {
+    ([("content-type", "application/json")], value.to_string())
+}
+
+async fn metadata(State(shared): State<Arc<Shared>>) -> Json {
     let at = shared.at.lock().expect("not poisoned").clone();
-    json!({
+    as_json(&json!({
         "issuer": at, "authorization_endpoint": format!("{at}/authorize"), "token_endpoint": format!("{at}/token"),
         "jwks_uri": format!("{at}/keys"), "response_types_supported": ["code"], "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["EdDSA"],
-    })
-    .to_string()
+    }))
 }
 
-async fn keys(State(shared): State<Arc<Shared>>) -> String {
-    json!({ "keys": [shared.key.public()] }).to_string()
+async fn keys(State(shared): State<Arc<Shared>>) -> Json {
+    as_json(&json!({ "keys": [shared.key.public()] }))
 }
 
 async fn token(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
-) -> Result<([(&'static str, &'static str); 1], String), StatusCode> {
+) -> Result<Json, StatusCode> {
     let basic = STANDARD.encode(format!("{CLIENT}:{}", SECRET.replace(' ', "+")));
     let credentials = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if credentials != format!("Basic {basic}") {
@@ -169,5 +174,5 @@ async fn token(
     let key = if *shared.lies.lock().expect("not poisoned") { &other } else { &shared.key };
     let token = key.sign(&json!({ "alg": "EdDSA", "typ": "JWT", "kid": "k1" }), &claims);
     let body = json!({ "access_token": "opaque", "token_type": "Bearer", "expires_in": 60, "id_token": token });
-    Ok(([("content-type", "application/json")], body.to_string()))
+    Ok(as_json(&body))
 }

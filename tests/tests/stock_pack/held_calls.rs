@@ -167,8 +167,8 @@ fn another_agents_request_can_be_neither_looked_at_nor_taken_back() {
             assert_eq!(refusal.code, Code::UnknownApproval);
             refusal.message.replace(id, "ID")
         };
-        let theirs = said(gate.standing(&other, &approval).await.expect_err("not theirs"), &approval);
-        assert_eq!(theirs, said(gate.standing(&other, "apr_none").await.expect_err("none"), "apr_none"));
+        let theirs = said(gate.held_call(&other, &approval).await.expect_err("not theirs"), &approval);
+        assert_eq!(theirs, said(gate.held_call(&other, "apr_none").await.expect_err("none"), "apr_none"));
         assert_eq!(theirs, said(gate.withdraw(&other, &approval).await.expect_err("not theirs"), &approval));
         assert_eq!(theirs, said(gate.withdraw(&other, "apr_none").await.expect_err("none"), "apr_none"));
         assert_eq!(site.pending().len(), 1);
@@ -203,8 +203,8 @@ fn a_waiting_caller_hears_of_the_link_of_time_and_of_the_decision() {
         let joined = gate.call(&principal(), same, hold(Duration::ZERO)).await.expect("held");
         let lockgate::gate::call::Answer::Pending(joined) = joined else { panic!("{joined:?}") };
         assert!(joined.joined && joined.approval == pending.approval);
-        let standing = gate.standing(&principal(), &pending.approval).await.expect("it stands");
-        assert_eq!(standing.until.map(|until| until.to_string()), Some(pending.expires_at.clone()));
+        let held = gate.held_call(&principal(), &pending.approval).await.expect("it stands");
+        assert_eq!(held.until.map(|until| until.to_string()), Some(pending.expires_at.clone()));
         site.approve(&pending.approval).await;
         caller.await.expect("the caller's task").expect("it ran");
         let mut rest = Vec::new();
@@ -212,8 +212,8 @@ fn a_waiting_caller_hears_of_the_link_of_time_and_of_the_decision() {
             rest.push(news);
         }
         assert_eq!(rest.last(), Some(&Progress::Approved), "{rest:?}");
-        let standing = gate.standing(&principal(), &pending.approval).await.expect("it stands");
-        assert!(standing.until.is_none() && matches!(standing.end, Some(Ok(_))));
+        let held = gate.held_call(&principal(), &pending.approval).await.expect("it stands");
+        assert!(held.until.is_none() && matches!(held.end, Some(Ok(_))));
         let state = lockgate::startup::State::open(&site.config()).expect("the state");
         assert_eq!(state.store.get(&pending.approval).expect("the store").expect("it").state, State::Succeeded);
     });

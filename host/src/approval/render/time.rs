@@ -5,22 +5,22 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 /// In UTC, to the second.
-pub(super) fn absolute(at: Timestamp) -> String {
+pub(crate) fn absolute(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// From now.
-pub(super) fn relative(at: Timestamp, now: Timestamp) -> String {
+pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
     if at > now { format!("in {}", span(at, now)) } else { format!("{} ago", span(at, now)) }
 }
 
 /// Between two times.
-pub(super) fn span(one: Timestamp, other: Timestamp) -> String {
+pub(crate) fn span(one: Timestamp, other: Timestamp) -> String {
     duration(one.duration_since(other).unsigned_abs())
 }
 
 /// The two largest units; rounded down, so that nobody is promised time that is not there.
-pub(super) fn duration(time: Duration) -> String {
+pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {

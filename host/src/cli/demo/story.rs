@@ -23,7 +23,7 @@ use crate::{
     error::{Code, Refusal},
     gate::decide,
     startup::{self, State as HostState},
-    store::{Approval, Decision, Filter, State, Vote},
+    store::{Approval, Decision, Filter, Seen, State, Vote},
 };
 
 /// How often the person's side looks for something to decide.
@@ -175,10 +175,12 @@ async fn decide(args: &DemoArgs, told: &Story, host: &HostState, approval: &Appr
     let vote = Vote {
         id: approval.id.clone(),
         person: terminal::os_user(),
+        also_known_as: std::collections::BTreeSet::new(),
         roles: std::collections::BTreeSet::new(),
         decision,
-        reason: String::new(),
+        reason: "as it was shown in the demonstration".to_owned(),
         digest_shown: approval.digest,
+        seen: Seen::AsRequested,
         now: Timestamp::now(),
     };
     decide::decide(&host.record, Arc::clone(&host.store), vote).await?;

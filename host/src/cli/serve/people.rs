@@ -13,7 +13,7 @@ use crate::{
     gate::Gate,
     people::{People, links::MadeLink, passkeys::Passkeys},
     portal::{
-        self, Access, Portal, PortalConfig, Proxies, Site,
+        self, Access, Live, Portal, PortalConfig, Proxies, Site,
         verification::{self, Verification},
     },
     store::Store,
@@ -87,7 +87,8 @@ impl Bound {
             key: record.public_key().clone(),
             exported: config.record.export.clone(),
         });
-        let portal = Portal { access, gate, store, runs, record, verification, config: Arc::new(config) };
+        let live = Live::start(Arc::clone(&store), gate.changes());
+        let portal = Portal { access, gate, store, runs, record, verification, config: Arc::new(config), live };
         Ok(tokio::spawn(portal::serve(listener, portal, stop)))
     }
 }

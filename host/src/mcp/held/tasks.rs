@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     error::{Code, Refusal},
-    gate::call::{Answer, Pending, Refused, Standing},
+    gate::call::{Answer, HeldCall, Pending, Refused},
     mcp::{arguments::is_approval_id, door::Gatekeeper, own::Own, result, server::Server},
 };
 
@@ -34,9 +34,9 @@ impl<G: Gatekeeper> Server<G> {
         pending: &Pending,
         context: &RequestContext<RoleServer>,
     ) -> Result<CreateTaskResult, ErrorData> {
-        let standing = self.standing(&pending.approval, context).await?;
+        let held = self.held_call(&pending.approval, context).await?;
         // Even if it has ended in between: the client asks for the result as it would later.
-        Ok(CreateTaskResult::new(task(&standing, TaskStatus::Working)))
+        Ok(CreateTaskResult::new(task(&held, TaskStatus::Working)))
     }
 
     /// Answers `tasks/get`.
@@ -45,13 +45,13 @@ impl<G: Gatekeeper> Server<G> {
         request: &GetTaskParams,
         context: &RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        let standing = self.standing(&request.task_id, context).await?;
-        let payload = match &standing.end {
+        let held = self.held_call(&request.task_id, context).await?;
+        let payload = match &held.end {
             None => TaskPayload::Working,
             Some(Err(refused)) if refused.refusal.code == Code::ApprovalWithdrawn => TaskPayload::Cancelled,
             Some(end) => self.ended(&end.clone().map(Answer::Done)),
         };
-        Ok(GetTaskResult::new(DetailedTask::new(task(&standing, payload.status()), payload)))
+        Ok(GetTaskResult::new(DetailedTask::new(task(&held, payload.status()), payload)))
     }
 
     /// Answers `tasks/cancel`.
@@ -71,12 +71,12 @@ impl<G: Gatekeeper> Server<G> {
         request: &UpdateTaskParams,
         context: &RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.standing(&request.task_id, context).await.map(drop)
+        self.held_call(&request.task_id, context).await.map(drop)
     }
 
-    async fn standing(&self, id: &str, context: &RequestContext<RoleServer>) -> Result<Standing, ErrorData> {
+    async fn held_call(&self, id: &str, context: &RequestContext<RoleServer>) -> Result<HeldCall, ErrorData> {
         let principal = self.principal(context)?;
-        self.gatekeeper().standing(&principal, known_form(id)?).await.map_err(|refusal| unavailable(&refusal))
+        self.gatekeeper().held_call(&principal, known_form(id)?).await.map_err(|refusal| unavailable(&refusal))
     }
 
     /// The very result that the call itself would have had.
@@ -95,13 +95,13 @@ impl<G: Gatekeeper> Server<G> {
     }
 }
 
-fn task(standing: &Standing, status: TaskStatus) -> Task {
-    let pending = &standing.pending;
-    let mut task = Task::new(&pending.approval, status, standing.asked_at.to_string(), standing.changed_at.to_string())
+fn task(held: &HeldCall, status: TaskStatus) -> Task {
+    let pending = &held.pending;
+    let mut task = Task::new(&pending.approval, status, held.asked_at.to_string(), held.changed_at.to_string())
         .with_poll_interval_ms(u64::try_from(POLL.as_millis()).unwrap_or(u64::MAX));
     // What has begun to run, or has ended, stays to be asked for.
-    task.ttl_ms = standing.until.map(|until| milliseconds(standing.asked_at, until));
-    task.status_message = Some(match (&standing.end, &pending.link) {
+    task.ttl_ms = held.until.map(|until| milliseconds(held.asked_at, until));
+    task.status_message = Some(match (&held.end, &pending.link) {
         (None, Some(link)) if !pending.approved => format!("{}: {link}", pending.message),
         (None, _) => pending.message.clone(),
         (Some(Ok(outcome)), _) => outcome.summary.clone(),

@@ -1,12 +1,13 @@
 //! Fetching an issuer's metadata and keys: over TLS (plainly only from this machine), without following redirects, bounded in
 //! time and length. What is fetched is named by the configuration or by the issuer's own metadata, never by a token.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{Client, StatusCode, Url};
 use serde_json::Value;
 
 use super::{super::strict_json, settings::OAuthSettingsError};
+use crate::outbound::{self, said, secure};
 
 /// For one document.
 const TIME: Duration = Duration::from_secs(5);
@@ -19,20 +20,12 @@ pub(super) struct Fetcher(Client);
 
 impl Fetcher {
     pub(super) fn new(near: bool) -> Result<Self, OAuthSettingsError> {
-        // The first provider that was installed stays, and every room of this program takes the same one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = Client::builder()
-            .redirect(redirect::Policy::none())
-            .timeout(TIME)
-            .user_agent(concat!("lockgate/", env!("CARGO_PKG_VERSION")));
-        // A proxy of the environment is for what is elsewhere.
-        let builder = if near { builder.no_proxy() } else { builder };
-        builder.build().map(Self).map_err(|error| OAuthSettingsError(format!("no HTTP client: {error}")))
+        outbound::client(near, TIME).map(Self).map_err(OAuthSettingsError)
     }
 
     /// One document.
     pub(super) async fn get(&self, url: &Url) -> Result<Vec<u8>, String> {
-        let failed = |error: reqwest::Error| format!("`{url}` can't be fetched: {}", said(&error));
+        let failed = |error: reqwest::Error| format!("`{url}` can't be fetched: {}", said(error));
         let mut response = self.0.get(url.clone()).header("Accept", "application/json").send().await.map_err(failed)?;
         if response.status() != StatusCode::OK {
             return Err(format!("`{url}` answers {}", response.status()));
@@ -89,62 +82,10 @@ fn keys_of(bytes: &[u8], issuer: &str) -> Result<Url, String> {
     secure(keys.ok_or("the issuer's metadata has no `jwks_uri`")?)
 }
 
-/// An address that nobody in between can answer for.
-pub(super) fn secure(text: &str) -> Result<Url, String> {
-    let url =
-        Url::parse(text).map_err(|error| format!("`{}` is no address: {error}", crate::outside::shown(text, 200)))?;
-    let plain = url.scheme() == "http" && is_near(&url);
-    if !(url.scheme() == "https" || plain) || url.host_str().is_none() {
-        return Err(format!("`{url}` must be https (or http on this machine)"));
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
-        return Err(format!("`{}` must have neither a user nor a fragment", url.host_str().unwrap_or_default()));
-    }
-    Ok(url)
-}
-
-/// Whether an address is of this machine.
-pub(super) fn is_near(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-/// An error with what is behind it: a failed handshake says nothing by itself.
-fn said(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    text
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_addresses_that_nobody_can_answer_for_are_fetched() {
-        for good in ["https://idp.example/keys", "http://127.0.0.1:8080/k", "http://localhost/k", "http://[::1]:9/k"] {
-            assert!(secure(good).is_ok(), "{good}");
-        }
-        for bad in [
-            "http://idp.example/keys",
-            "http://127.0.0.1.evil.example/",
-            "http://localhost.evil.example/",
-            "file:///etc/passwd",
-            "https://user:pass@idp.example/",
-            "https://idp.example/#k",
-            "idp.example",
-            "",
-        ] {
-            assert!(secure(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn metadata_is_looked_for_where_the_standards_put_it() {

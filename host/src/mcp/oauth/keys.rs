@@ -12,12 +12,8 @@ use arc_swap::ArcSwapOption;
 use jsonwebtoken::Algorithm;
 use reqwest::Url;
 
-use super::{
-    OAuthError,
-    fetch::{self, Fetcher},
-    key::Key,
-    settings::OAuthSettingsError,
-};
+use super::{OAuthError, fetch::Fetcher, key::Key, settings::OAuthSettingsError};
+use crate::outbound;
 
 /// Younger keys are not fetched again without need: so long, at most, one that was withdrawn is still known.
 const FRESH: Duration = Duration::from_secs(600);
@@ -68,8 +64,8 @@ struct Held {
 impl Keys {
     pub(super) fn new(source: Source, issuer: String) -> Result<Self, OAuthSettingsError> {
         let near = match &source {
-            Source::Address(url) => fetch::is_near(url),
-            Source::Discovered => Url::parse(&issuer).is_ok_and(|url| fetch::is_near(&url)),
+            Source::Address(url) => outbound::is_near(url),
+            Source::Discovered => Url::parse(&issuer).is_ok_and(|url| outbound::is_near(&url)),
             Source::File(_) => true,
         };
         let fetcher = Fetcher::new(near)?;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 
-use super::{fetch, keys::Source};
+use super::keys::Source;
+use crate::outbound;
 
 /// The section as an operator writes it.
 #[derive(Clone, Debug, Deserialize)]
@@ -86,8 +87,8 @@ impl OAuthConfig {
     /// What is wrong.
     pub fn checked(&self) -> Result<OAuthSettings, OAuthSettingsError> {
         let wrong = |key: &str, problem: String| OAuthSettingsError(format!("{key}: {problem}"));
-        let issuer = fetch::secure(&self.issuer).map_err(|e| wrong("issuer", e))?;
-        let resource = fetch::secure(&self.resource).map_err(|e| wrong("resource", e))?;
+        let issuer = outbound::secure(&self.issuer).map_err(|e| wrong("issuer", e))?;
+        let resource = outbound::secure(&self.resource).map_err(|e| wrong("resource", e))?;
         for (key, url) in [("issuer", &issuer), ("resource", &resource)] {
             if url.query().is_some() {
                 return Err(wrong(key, "must have no query".to_owned()));
@@ -100,7 +101,7 @@ impl OAuthConfig {
         let source = match (&self.jwks_file, &self.jwks_url) {
             (Some(_), Some(_)) => return Err(wrong("jwks_file", "give this or `jwks_url`, not both".to_owned())),
             (Some(path), None) => Source::File(path.clone()),
-            (None, Some(url)) => Source::Address(fetch::secure(url).map_err(|e| wrong("jwks_url", e))?),
+            (None, Some(url)) => Source::Address(outbound::secure(url).map_err(|e| wrong("jwks_url", e))?),
             (None, None) => Source::Discovered,
         };
         let label = self.label.clone().unwrap_or_else(|| issuer.host_str().unwrap_or_default().to_owned());

@@ -5,7 +5,7 @@ mod accounts;
 mod catalogue;
 mod changes;
 mod confirm;
-mod first;
+mod inbox;
 mod issuer;
 mod links;
 mod login;
@@ -13,15 +13,18 @@ mod passkey;
 mod policy;
 mod principals;
 mod record;
+mod request;
 mod runs;
+mod standing;
 mod targets;
+mod words;
 
 use axum::{
     Router,
     routing::{get, post},
 };
 
-use super::{Portal, Problem};
+use super::{Portal, Problem, live};
 use crate::error::{Code, Refusal};
 
 /// Logging in, one's own account, and everybody's.
@@ -55,7 +58,26 @@ pub fn of_access<S: Clone + Send + Sync + 'static>() -> Router<S> {
 
 /// What there is to see of the gate.
 pub fn of_gate() -> Router<Portal> {
-    Router::new().route("/", get(first::show)).merge(of_looking())
+    of_requests().merge(of_looking())
+}
+
+/// What waits for people, and what they let through in advance.
+fn of_requests() -> Router<Portal> {
+    use request::decide;
+    Router::new()
+        .route("/", get(inbox::show))
+        .route(inbox::PART, get(inbox::part))
+        .route(live::ROUTE, get(live::stream))
+        .route("/approvals/{id}", get(request::show))
+        .route("/approvals/{id}/part", get(request::part))
+        .route("/approvals/{id}/still", get(decide::still))
+        .route("/approvals/{id}/approve", get(decide::ask_approve).post(decide::approve))
+        .route("/approvals/{id}/deny", get(decide::ask_deny).post(decide::deny))
+        .route("/approvals/{id}/standing", get(standing::propose::show).post(standing::propose::propose))
+        .route("/standing", get(standing::list))
+        .route("/standing/{id}", get(standing::show))
+        .route("/standing/{id}/approve", post(standing::approve))
+        .route("/standing/{id}/revoke", post(standing::revoke))
 }
 
 /// Pages on which people look: what was run, what is there, who may do what.

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::off_thread;
 use crate::{
-    audit::{self, Checkpoint, Health, Report},
+    audit::{self, Checkpoint, Health, Progress, Report},
     error::{Code, Refusal},
     outside::plain,
     portal::{
@@ -44,6 +44,7 @@ pub(super) async fn show(State(portal): State<Portal>, viewer: Viewer) -> Result
         Here::Record,
         html! {
             (health(&portal.record.health()))
+        (progress(portal.record.progress(), now))
             section.card aria-labelledby="verified-heading" {
                 h2 #verified-heading { "Verification" }
                 (verified(&viewer, &portal.verification.state(), now))
@@ -95,6 +96,16 @@ fn health(health: &Health) -> Markup {
             }))
         },
     }
+}
+
+fn progress(progress: Progress, now: Timestamp) -> Markup {
+    let uncovered = progress.lines.saturating_sub(progress.covered);
+    let facts = Facts::new().text("Lines", progress.lines.to_string()).text("Not yet signed", uncovered.to_string());
+    match progress.checkpoint_at {
+        Some(at) => facts.with("Last signed", ago(at, now)),
+        None => facts,
+    }
+    .show()
 }
 
 fn verified(viewer: &Viewer, job: &Verified, now: Timestamp) -> Markup {

@@ -11,7 +11,7 @@ use crate::{
         Here, Page, Portal, Problem, Viewer, next_encoded,
         parts::{Cell, Facts, From, Table, ago, marked, marked_block, query, state},
     },
-    postgres::{Condition, Health, Target, Usage},
+    postgres::{Condition, Connections, Health, Target},
     statement::Role,
 };
 
@@ -27,7 +27,7 @@ pub(super) async fn list(State(portal): State<Portal>, _: Viewer) -> Page {
             health(&condition).into(),
             Cell::text(role(target)),
             Cell::text(version(target)),
-            Cell::text(used(target.usage())),
+            Cell::text(used(target.connections())),
             condition.asked.map_or_else(|| html! { span.quiet { "not yet" } }, |at| ago(at, now)).into(),
         ]);
     }
@@ -62,7 +62,7 @@ pub(super) async fn show(State(portal): State<Portal>, _: Viewer, Path(name): Pa
 }
 
 fn about(target: &Target, condition: &Condition, now: Timestamp) -> Markup {
-    let usage = target.usage();
+    let usage = target.connections();
     let (user, maintenance) = target.users();
     let mut facts = Facts::new().with(
         "Health",
@@ -84,7 +84,7 @@ fn about(target: &Target, condition: &Condition, now: Timestamp) -> Markup {
         .text("As", plain(user, 100).text)
         .text("Maintenance as", plain(maintenance.unwrap_or("the same"), 100).text)
         .text("Connections", used(usage))
-        .text("Maintenance", format!("{} of {} in use", usage.maintenance_in_use, usage.size));
+        .text("Maintenance", format!("{} of {} in use", usage.maintaining, usage.most));
     let Some(known) = target.last_facts() else { return facts.show() };
     facts = facts.with("Database", marked(From::Database, &known.database)).with(
         "Runs as",
@@ -122,6 +122,6 @@ fn version(target: &Target) -> String {
     format!("PostgreSQL {}.{}{more}", number / 10_000, number % 10_000)
 }
 
-fn used(usage: Usage) -> String {
-    format!("{} of {} in use, {} idle", usage.in_use, usage.size, usage.idle)
+fn used(usage: Connections) -> String {
+    format!("{} of {} in use, {} idle", usage.in_use, usage.most, usage.idle)
 }

@@ -80,6 +80,12 @@ impl Table {
         self.rows.is_empty()
     }
 
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The table, or what is said without rows.
     #[must_use]
     pub fn show(&self) -> Markup {

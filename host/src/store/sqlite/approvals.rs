@@ -1,6 +1,8 @@
 //! The transitions of an approval. Each runs inside one immediate transaction and names, in its own `UPDATE`, the states
 //! that it may leave: what the checks above it read can't change underneath, and if it could, nothing would be updated.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
@@ -9,7 +11,7 @@ use crate::{
     canonical::canonical_json,
     store::{
         Approval, ConsumedApproval, Creation, Decision, NewApproval, PENDING_LIMIT, Request, RequestDigest, Requester,
-        State, StoreError, Terminal, TransitionError, Vote, person_key,
+        Seen, State, StoreError, Terminal, TransitionError, Vote, person_key, says_nothing,
     },
 };
 
@@ -52,7 +54,7 @@ fn rests_on_the_same(one: &Request, other: &Request) -> bool {
 pub(super) fn vote(tx: &Connection, vote: &Vote) -> Result<Approval, TransitionError> {
     let id = || vote.id.clone();
     let person = || vote.person.trim().to_owned();
-    let key = person_key(&vote.person);
+    let (key, names) = (person_key(&vote.person), vote.keys());
     let approval = known(tx, &vote.id)?;
     let request = &approval.request;
     if approval.digest != vote.digest_shown {
@@ -70,23 +72,40 @@ pub(super) fn vote(tx: &Connection, vote: &Vote) -> Result<Approval, TransitionE
     }
     in_time(&approval, vote.now)?;
     if vote.decision == Decision::Approve {
-        if request.requester.is_behind(&vote.person) {
+        // Every name of the one against every name of the other.
+        if names.iter().any(|name| request.requester.is_behind(name)) {
             return Err(TransitionError::SelfApproval { id: id(), person: person() });
         }
         if !request.approvers.is_empty() && request.approvers.is_disjoint(&vote.roles) {
             let roles = request.approvers.iter().map(|role| format!("`{role}`")).collect::<Vec<_>>().join(", ");
             return Err(TransitionError::NotAnApprover { id: id(), person: person(), roles });
         }
-        if approval.votes.iter().any(|cast| person_key(&cast.person) == key) {
+        if has_approved(tx, &vote.id, &names)? {
             return Err(TransitionError::AlreadyVoted { id: id(), person: person() });
         }
+        if request.reason_required && says_nothing(&vote.reason) {
+            return Err(TransitionError::ReasonRequired { id: id() });
+        }
     }
+    let seen = match vote.seen {
+        Seen::AsRequested => None,
+        Seen::Now(digest) => Some(digest.0),
+    };
     tx.execute(
-        "INSERT INTO votes (approval, person_key, person, decision, reason, voted_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO votes (approval, person_key, person, decision, reason, voted_at, seen)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (approval, person_key) DO UPDATE
          SET decision = excluded.decision, reason = excluded.reason, voted_at = excluded.voted_at",
-        params![vote.id, key, person(), vote.decision.as_str(), vote.reason, micros(vote.now)],
+        params![vote.id, key, person(), vote.decision.as_str(), vote.reason, micros(vote.now), seen],
     )?;
+    if vote.decision == Decision::Approve {
+        for name in &names {
+            tx.execute(
+                "INSERT INTO vote_names (approval, name_key, person_key) VALUES (?1, ?2, ?3)",
+                params![vote.id, name, key],
+            )?;
+        }
+    }
     let changed = match vote.decision {
         Decision::Deny => tx.execute(
             "UPDATE approvals
@@ -119,6 +138,17 @@ pub(super) fn vote(tx: &Connection, vote: &Vote) -> Result<Approval, TransitionE
         }
     };
     if expected { Ok(after) } else { Err(inconsistent(&vote.id).into()) }
+}
+
+/// Whether somebody of one of these names has said yes.
+fn has_approved(tx: &Connection, id: &str, names: &BTreeSet<String>) -> Result<bool, StoreError> {
+    let mut known = tx.prepare_cached("SELECT 1 FROM vote_names WHERE approval = ?1 AND name_key = ?2")?;
+    for name in names {
+        if known.exists(params![id, name])? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 pub(super) fn consume(
@@ -249,7 +279,7 @@ pub(super) fn mark_orphans_unknown(
         .collect()
 }
 
-fn known(tx: &Connection, id: &str) -> Result<Approval, TransitionError> {
+pub(super) fn known(tx: &Connection, id: &str) -> Result<Approval, TransitionError> {
     rows::get(tx, id)?.ok_or_else(|| TransitionError::UnknownApproval { id: id.to_owned() })
 }
 

@@ -5,12 +5,15 @@ mod accounts;
 mod approvals;
 pub(super) mod files;
 mod operations;
+mod outbox;
 mod packs;
 mod passkeys;
 mod people;
+mod reviews;
 mod rows;
 mod schema;
 mod sessions;
+mod standing;
 mod tokens;
 
 use std::{
@@ -27,9 +30,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
 
 use super::{
-    Approval, ChangeMark, Claim, ClaimedOperation, ConsumedApproval, Creation, Filter, NewApproval, NewOperation,
-    NewToken, Operation, OperationKey, PackChange, PackFloor, PackVersion, Remembered, RequestDigest, Requester,
-    Revoked, State, Store, StoreError, Terminal, Token, TransitionError, Vote,
+    Approval, BeforeCommit, ChangeMark, Claim, ClaimedOperation, ClaimedUse, ConsumedApproval, Creation, Filter,
+    Finding, NewApproval, NewOperation, NewStanding, NewToken, NewUse, Operation, OperationKey, PackChange, PackFloor,
+    PackVersion, Remembered, RequestDigest, Requester, Review, Revoked, StandingApproval, StandingError, StandingUse,
+    StandingVote, State, Store, StoreError, Terminal, Token, TransitionError, Vote, random_id,
 };
 
 /// How long a write waits for another process's write: each takes about a millisecond, so this is a stuck disk.
@@ -93,6 +97,21 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// One step of a standing approval, on the record before it is committed.
+    fn write_standing(
+        &self,
+        record: BeforeCommit<'_, StandingApproval>,
+        step: impl FnOnce(&Transaction<'_>) -> Result<StandingApproval, StandingError>,
+    ) -> Result<StandingApproval, StandingError> {
+        self.write(|tx| {
+            let standing = step(tx)?;
+            record(&standing)?;
+            Ok(standing)
+        })
+    }
+}
+
 /// A file of its own for what can be made anew from elsewhere: as private and as shared as the store, and a commit is not
 /// awaited to be on the disk.
 pub(crate) fn open_copy(path: &Path) -> Result<Connection, StoreError> {
@@ -134,13 +153,19 @@ fn use_wal(connection: &Connection) -> Result<(), StoreError> {
 }
 
 impl Store for SqliteStore {
-    fn create(&self, new: NewApproval, now: Timestamp) -> Result<Creation, TransitionError> {
+    fn create_recorded(
+        &self,
+        new: NewApproval,
+        record: BeforeCommit<'_, Creation>,
+        now: Timestamp,
+    ) -> Result<Creation, TransitionError> {
         self.write(|tx| {
             let creation = approvals::create(tx, &new, now)?;
             if new.request.operation.is_some() {
                 let (Creation::Created { approval, .. } | Creation::Joined(approval)) = &creation;
                 operations::held(tx, &new.request.run, &approval.id)?;
             }
+            record(&creation)?;
             Ok(creation)
         })
     }
@@ -153,8 +178,12 @@ impl Store for SqliteStore {
         self.read(|tx| rows::list(tx, filter))
     }
 
-    fn vote(&self, vote: &Vote) -> Result<Approval, TransitionError> {
-        self.write(|tx| approvals::vote(tx, vote))
+    fn vote_recorded(&self, vote: &Vote, record: BeforeCommit<'_, Approval>) -> Result<Approval, TransitionError> {
+        self.write(|tx| {
+            let approval = approvals::vote(tx, vote)?;
+            record(&approval)?;
+            Ok(approval)
+        })
     }
 
     fn consume(
@@ -198,6 +227,87 @@ impl Store for SqliteStore {
             return Ok(Vec::new());
         }
         self.write(|tx| approvals::mark_orphans_unknown(tx, is_alive, now))
+    }
+
+    fn ask_review(&self, approval: &str, now: Timestamp) -> Result<Review, TransitionError> {
+        let id = random_id("rev_")?;
+        self.write(|tx| reviews::ask(tx, &id, approval, now))
+    }
+
+    fn claim_review(&self, id: &str, instance: &str) -> Result<bool, StoreError> {
+        self.write(|tx| reviews::claim(tx, id, instance))
+    }
+
+    fn answer_review(&self, id: &str, instance: &str, finding: &Finding, now: Timestamp) -> Result<bool, StoreError> {
+        self.write(|tx| reviews::answer(tx, id, instance, finding, now))
+    }
+
+    fn review(&self, id: &str) -> Result<Option<Review>, StoreError> {
+        self.read(|tx| reviews::get(tx, id))
+    }
+
+    fn reviews(&self, approval: &str) -> Result<Vec<Review>, StoreError> {
+        self.read(|tx| reviews::of(tx, approval))
+    }
+
+    fn open_reviews(&self, since: Timestamp) -> Result<Vec<Review>, StoreError> {
+        self.read(|tx| reviews::open(tx, since))
+    }
+
+    fn propose_standing(
+        &self,
+        new: &NewStanding,
+        record: BeforeCommit<'_, StandingApproval>,
+        now: Timestamp,
+    ) -> Result<StandingApproval, StandingError> {
+        self.write_standing(record, |tx| standing::propose(tx, new, now))
+    }
+
+    fn approve_standing(
+        &self,
+        vote: &StandingVote,
+        record: BeforeCommit<'_, StandingApproval>,
+    ) -> Result<StandingApproval, StandingError> {
+        self.write_standing(record, |tx| standing::approve(tx, vote))
+    }
+
+    fn revoke_standing(
+        &self,
+        id: &str,
+        by: &str,
+        reason: &str,
+        record: BeforeCommit<'_, StandingApproval>,
+        now: Timestamp,
+    ) -> Result<StandingApproval, StandingError> {
+        self.write_standing(record, |tx| standing::revoke(tx, id, by, reason, now))
+    }
+
+    fn use_standing(
+        &self,
+        id: &str,
+        digest: RequestDigest,
+        new: &NewUse,
+        record: BeforeCommit<'_, StandingApproval>,
+        now: Timestamp,
+    ) -> Result<ClaimedUse, StandingError> {
+        let used = self.write_standing(record, |tx| standing::claim_use(tx, id, digest, new, now))?;
+        Ok(ClaimedUse::new(used, new.run.clone()))
+    }
+
+    fn standing(&self, id: &str) -> Result<Option<StandingApproval>, StoreError> {
+        self.read(|tx| standing::get(tx, id))
+    }
+
+    fn standings(&self) -> Result<Vec<StandingApproval>, StoreError> {
+        self.read(standing::all)
+    }
+
+    fn active_standings(&self, action: &str, now: Timestamp) -> Result<Vec<StandingApproval>, StoreError> {
+        self.read(|tx| standing::active(tx, action, now))
+    }
+
+    fn standing_uses(&self, id: &str) -> Result<Vec<StandingUse>, StoreError> {
+        self.read(|tx| standing::uses(tx, id))
     }
 
     fn claim_operation(

@@ -98,10 +98,10 @@ pub(super) fn insert(tx: &Connection, new: &NewApproval, now: Timestamp) -> Resu
     tx.prepare_cached(
         "INSERT INTO approvals (id, digest, nonce, run, agent, person, os_user, roles, door, action, pack_digest, risk,
              target, target_identity, arguments, reason, rule, policy_digest, pins, evidence, needed, approvers,
-             execute_within, created_at, decide_by, agent_evidence, agent_expected, operation)
+             execute_within, created_at, decide_by, agent_evidence, agent_expected, operation, reason_required)
          VALUES (:id, :digest, :nonce, :run, :agent, :person, :os_user, :roles, :door, :action, :pack_digest, :risk,
              :target, :target_identity, :arguments, :reason, :rule, :policy_digest, :pins, :evidence, :needed, :approvers,
-             :execute_within, :created_at, :decide_by, :agent_evidence, :agent_expected, :operation)",
+             :execute_within, :created_at, :decide_by, :agent_evidence, :agent_expected, :operation, :reason_required)",
     )?
     .execute(named_params! {
         ":id": new.id,
@@ -129,6 +129,7 @@ pub(super) fn insert(tx: &Connection, new: &NewApproval, now: Timestamp) -> Resu
         ":evidence": evidence,
         ":needed": request.needed,
         ":approvers": to_json(&request.approvers)?,
+        ":reason_required": request.reason_required,
         ":execute_within": i64::try_from(request.execute_within.as_micros()).unwrap_or(i64::MAX),
         ":created_at": micros(now),
         ":decide_by": later(now, request.decide_within),
@@ -136,13 +137,17 @@ pub(super) fn insert(tx: &Connection, new: &NewApproval, now: Timestamp) -> Resu
     Ok(())
 }
 
-fn to_json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
+pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Invalid(error.to_string()))
 }
 
+/// Reads JSON back; `what` it is, for people.
+pub(super) fn from_text<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("{what}: {error}")))
+}
+
 fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<T, StoreError> {
-    let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|error| StoreError::Corrupt(format!("{column} of an approval: {error}")))
+    from_text(&row.get::<_, String>(column)?, &format!("{column} of an approval"))
 }
 
 fn optional_json(row: &Row<'_>, column: &str) -> Result<Option<serde_json::Value>, StoreError> {
@@ -209,6 +214,7 @@ fn read(row: &Row<'_>) -> Result<Approval, StoreError> {
             evidence: from_json(row, "evidence")?,
             needed: row.get("needed")?,
             approvers: from_json(row, "approvers")?,
+            reason_required: row.get("reason_required")?,
             decide_within: Duration::from_micros(u64::try_from(between).unwrap_or(0)),
             execute_within: Duration::from_micros(u64::try_from(row.get::<_, i64>("execute_within")?).unwrap_or(0)),
         },

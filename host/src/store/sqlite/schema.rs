@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migration_3.sql"),
     include_str!("migration_4.sql"),
     include_str!("migration_5.sql"),
+    include_str!("migration_6.sql"),
 ];
 
 /// Refuses a file that is not ours to use, before anything of it is changed.
@@ -130,6 +131,7 @@ mod tests {
         let store = SqliteStore::open(&path).unwrap();
         let approval = store.get("apr_1").unwrap().unwrap();
         assert_eq!((approval.request.reason.as_str(), approval.request.operation), ("a good reason", None));
+        assert!(!approval.request.reason_required);
         assert_eq!(store.expire_due(Timestamp::now()).unwrap().len(), 1, "and goes on with it");
         assert_eq!(versions(&path).len(), MIGRATIONS.len());
     }

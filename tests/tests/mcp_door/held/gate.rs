@@ -8,7 +8,7 @@ use std::{
 use lockgate::{
     error::{Code, Refusal},
     gate::call::{
-        Answer, Approved, Call, Hold, OfferedAction, Outcome, Pending, Principal, Progress, Refused, Standing,
+        Answer, Approved, Call, HeldCall, Hold, OfferedAction, Outcome, Pending, Principal, Progress, Refused,
         unknown_approval,
     },
     mcp::door::Gatekeeper,
@@ -148,11 +148,11 @@ impl Gatekeeper for HeldGate {
         self.follow(hold, false).await
     }
 
-    async fn standing(&self, principal: &Principal, approval: &str) -> Result<Standing, Refusal> {
+    async fn held_call(&self, principal: &Principal, approval: &str) -> Result<HeldCall, Refusal> {
         self.own(principal, approval)?;
         let people = *self.people.borrow();
         let asked_at: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        Ok(Standing {
+        Ok(HeldCall {
             pending: self.pending(false),
             asked_at,
             changed_at: asked_at,
