@@ -10,7 +10,7 @@ use super::chain::Digest;
 pub(super) const ED25519: u8 = 1;
 
 /// `signed-note` starts a signature line with an em dash (U+2014) and a space.
-const DASH: &str = "— ";
+pub(super) const DASH: &str = "— ";
 
 /// Longer notes are refused. Ours have about 250 bytes; the rest is room for the signatures of witnesses.
 pub const MAX_NOTE_BYTES: usize = 16 * 1024;

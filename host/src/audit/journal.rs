@@ -100,6 +100,11 @@ impl Journal {
         Ok(journal)
     }
 
+    /// The record's name.
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     /// Adds the entries, in order and durably; then a checkpoint if enough lines are uncovered. The receipts are of those
     /// that are durable, also when the rest failed.
     pub(super) fn commit(&mut self, bodies: &[Body], receipts: &mut Vec<Receipt>) -> Committed {

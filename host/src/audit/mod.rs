@@ -42,6 +42,7 @@ pub use entry::Entry;
 pub use export::{ExportError, Exported, export, verify_bundle};
 pub use follow::{Follow, Found, Place};
 pub use line::{Line, MAX_LINE_BYTES};
+pub use notes::checkpoints;
 pub use public_key::{PublicKey, PublicKeyError};
 pub use record::{CheckpointSink, Health, Progress, Receipt, Record, RecordError, RecordSettings};
 pub use render::render;

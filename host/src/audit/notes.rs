@@ -3,13 +3,15 @@
 use std::{
     fs::File,
     io::{Read, Seek as _, SeekFrom, Write as _},
+    path::Path,
 };
 
 use ed25519_dalek::VerifyingKey;
 
 use super::{
-    checkpoint::Checkpoint,
+    checkpoint::{Checkpoint, DASH},
     directory::{Directory, DiskError, length},
+    public_key::PublicKey,
     segment::{LineReader, Piece},
 };
 
@@ -100,6 +102,32 @@ pub(super) fn latest(dir: &Directory, key: &VerifyingKey) -> Result<Result<Lates
     }
 }
 
+/// The latest checkpoints of the record in a directory, the newest first: as many as stand whole at the end of its file, and
+/// no more than `most`. What is not one by this key ends the list; that something is wrong is [`super::verify()`]'s to say.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn checkpoints(dir: &Path, key: &PublicKey, most: usize) -> Result<Vec<Checkpoint>, DiskError> {
+    /// Longer than any note with one signature.
+    const NOTE: u64 = 512;
+    let dir = Directory::open(dir)?;
+    let failed = |error: std::io::Error| dir.error("read", FILE, error);
+    let Some(stat) = dir.stat(FILE)? else { return Ok(Vec::new()) };
+    let window = NOTE * u64::try_from(most).unwrap_or(u64::MAX / NOTE);
+    let mut file = dir.read(FILE)?;
+    file.seek(SeekFrom::Start(length(&stat).saturating_sub(window))).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(window).read_to_end(&mut bytes).map_err(failed)?;
+    let text = String::from_utf8_lossy(&bytes);
+    // The last line feed ends the last note; behind it may be one that is being written.
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let lines: Vec<&str> = whole.lines().collect();
+    let torn = lines.len() - lines.iter().rposition(|line| line.starts_with(DASH)).map_or(0, |last| last + 1);
+    let lines = lines.get(..lines.len() - torn).unwrap_or_default();
+    let notes = lines.rchunks_exact(LINES).map(|note| Checkpoint::open(&(note.join("\n") + "\n"), key.key()));
+    Ok(notes.map_while(Result::ok).take(most).collect())
+}
+
 /// The note that the file ends in, if it does.
 fn last_note(file: &mut File, size: u64, key: &VerifyingKey) -> std::io::Result<Option<Checkpoint>> {
     /// Longer than any note with one signature.
@@ -126,4 +154,40 @@ pub(super) fn append(mut file: &File, end: u64, note: &str) -> std::io::Result<u
         return Err(error);
     }
     Ok(end + note.len() as u64)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use ed25519_dalek::SigningKey;
+
+    use super::*;
+    use crate::audit::{Digest, Origin};
+
+    #[test]
+    fn the_latest_checkpoints_are_those_that_end_the_file_and_are_by_the_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let (key, other) = (SigningKey::from_bytes(&[7; 32]), SigningKey::from_bytes(&[8; 32]));
+        let origin = Origin::new("lockgate/test").unwrap();
+        let note = |size, key: &SigningKey| Checkpoint::sign(&origin, size, Digest::of(&[&[1]]), key).note().to_owned();
+        let public = PublicKey::new(origin.clone(), key.verifying_key());
+        let sizes = |most| -> Vec<u64> {
+            checkpoints(dir.path(), &public, most).unwrap().iter().map(Checkpoint::size).collect()
+        };
+        assert!(sizes(5).is_empty(), "there is no file yet");
+        let write = |text: &str| fs::write(dir.path().join(FILE), text).unwrap();
+        let all: String = (1..=40).map(|size| note(size, &key)).collect();
+        write(&all);
+        assert_eq!(sizes(3), [40, 39, 38]);
+        assert_eq!(sizes(100).len(), 40);
+        let begun = note(41, &key);
+        for end in [10, begun.find('\n').unwrap() + 1, begun.len() - 5] {
+            write(&format!("{all}{}", &begun[..end]));
+            assert_eq!(sizes(2), [40, 39], "one is being written: {end}");
+        }
+        write(&format!("{}{}{}", note(1, &key), note(2, &other), note(3, &key)));
+        assert_eq!(sizes(5), [3], "another key's ends the list");
+    }
 }

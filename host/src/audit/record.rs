@@ -1,7 +1,7 @@
 //! The handle on the record: cheap to clone, used from any task or thread, and gone for good once writing has failed.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -14,6 +14,7 @@ use super::{
     directory::DiskError,
     entry::Entry,
     journal::Journal,
+    public_key::PublicKey,
     writer::{Writer, WriterHandle},
 };
 use crate::error::{Code, Refusal};
@@ -200,6 +201,14 @@ impl Status {
 pub struct Record {
     writer: Arc<WriterHandle>,
     status: Arc<Status>,
+    kept: Arc<Kept>,
+}
+
+/// Where the record is, and what it is verified with.
+#[derive(Debug)]
+struct Kept {
+    dir: PathBuf,
+    key: PublicKey,
 }
 
 impl Record {
@@ -209,11 +218,25 @@ impl Record {
     /// When the settings are wrong, the disk refuses, or what is there can't be continued.
     pub fn open(settings: RecordSettings) -> Result<Self, RecordError> {
         let every = settings.checkpoint_every;
+        let (dir, key) = (settings.dir.clone(), settings.key.verifying_key());
         let journal = Journal::open(settings)?;
+        let kept = Arc::new(Kept { dir, key: PublicKey::new(journal.origin().clone(), key) });
         let (lines, covered) = journal.progress();
         let status = Arc::new(Status::new(Progress { lines, covered, checkpoint_at: None }));
         let writer = Writer::start(journal, every, Arc::clone(&status))?;
-        Ok(Self { writer: Arc::new(writer), status })
+        Ok(Self { writer: Arc::new(writer), status, kept })
+    }
+
+    /// The directory that it is in.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.kept.dir
+    }
+
+    /// What it is verified with. Whoever doubts this host takes it from elsewhere.
+    #[must_use]
+    pub fn public_key(&self) -> &PublicKey {
+        &self.kept.key
     }
 
     /// Queues the entry at once; the future is ready when its line is durable. Dropping the future does not take the

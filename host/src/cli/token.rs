@@ -10,17 +10,13 @@ use jiff::Timestamp;
 
 use super::terminal::{self, say, say_json};
 use crate::{
-    audit::Entry,
     config::Config,
     error::{Code, Refusal},
-    mcp::token,
+    mcp::{issue, token},
     outside::shown,
     startup::State as HostState,
-    store::{Filter, Revoked, State, Store, Token},
+    store::{Revoked, Store, Token},
 };
-
-/// Longest reason that is kept with a revocation, in characters.
-const REASON: usize = 500;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenCommand {
@@ -135,9 +131,8 @@ fn show(token: &Token) {
 }
 
 async fn revoke(state: &HostState, args: RevokeArgs) -> Result<(), Refusal> {
-    let (by, reason) = (terminal::os_user(), shown(args.reason.trim(), REASON));
-    // Before the record: a token that is lost must stop working even if the record can't be written.
-    let token = match state.store.revoke_token(&args.id, &by, &reason, Timestamp::now())? {
+    let revoked = issue::revoke(&state.store, &state.record, &args.id, &args.reason, &terminal::os_user()).await?;
+    let token = match revoked {
         Revoked::Now(token) => token,
         Revoked::Before(token) => {
             let at = token.revoked.map(|revoked| second(revoked.at)).unwrap_or_default();
@@ -146,19 +141,9 @@ async fn revoke(state: &HostState, args: RevokeArgs) -> Result<(), Refusal> {
         }
         Revoked::Unknown => return Err(unknown(&args.id)),
     };
-    let revoked = Entry::new("token.revoked")
-        .field("token", token.id.as_str())
-        .field("agent", token.grant.agent.as_str())
-        .field("person", token.grant.person.clone())
-        .field("by", by)
-        .field("reason", reason);
-    state.note(revoked).await.map_err(|error| Refusal {
-        message: format!("{} is revoked, and that is not on the record: {}", token.id, error.message),
-        ..error
-    })?;
     state.record.close().await?;
     say(&format!("{} of {} is revoked", token.id, token.grant.agent));
-    let open = open_requests(&*state.store, &token)?;
+    let open = issue::open_requests(&state.store, &token).await?;
     if open > 0 {
         say(&format!(
             "{open} requests of this agent still wait for a decision: look with `lockgate approvals list`, and deny what you \
@@ -166,17 +151,6 @@ async fn revoke(state: &HostState, args: RevokeArgs) -> Result<(), Refusal> {
         ));
     }
     Ok(())
-}
-
-/// What this agent asked for and nobody has decided or used: revoking does not take it back, since it may have come with
-/// another token.
-fn open_requests(store: &dyn Store, token: &Token) -> Result<usize, Refusal> {
-    let open = store.list(&Filter { states: vec![State::Pending, State::Approved], ..Filter::default() })?;
-    let now = Timestamp::now();
-    let is_its = |requester: &crate::store::Requester| {
-        requester.agent == token.grant.agent && requester.person == token.grant.person
-    };
-    Ok(open.iter().filter(|a| is_its(&a.request.requester) && !a.state_at(now).is_terminal()).count())
 }
 
 fn find(store: &dyn Store, id: &str) -> Result<Token, Refusal> {

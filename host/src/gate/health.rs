@@ -9,7 +9,10 @@ use super::{
     Gate,
     call::{Health, Principal, TargetState},
 };
-use crate::statement::Role;
+use crate::{
+    postgres::{Condition, Target},
+    statement::Role,
+};
 
 /// What doors show of a target: its place in the topology and whether it answers.
 pub(crate) type Shown = Vec<(Option<Role>, Health)>;
@@ -35,6 +38,13 @@ impl Gate {
                 }
             })
             .collect()
+    }
+
+    /// How a target is, for people who answer for it: what the network and the server said is redacted.
+    #[must_use]
+    pub fn condition(&self, target: &Target) -> Condition {
+        let condition = target.condition();
+        Condition { error: condition.error.map(|text| self.text(&text)), ..condition }
     }
 
     /// What doors show of the targets now.

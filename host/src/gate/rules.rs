@@ -6,7 +6,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::Gate;
-use crate::{pack::catalog::Catalog, policy::Policy};
+use crate::{
+    error::Refusal,
+    pack::catalog::{Catalog, TrustedPack},
+    policy::Policy,
+};
 
 /// Packs and policy that belong together.
 pub struct Rules {
@@ -21,6 +25,14 @@ impl Gate {
     #[must_use]
     pub fn rules(&self) -> Arc<Rules> {
         self.rules.load_full()
+    }
+
+    /// Whether a pack that was admitted may still be used, by the trust policy as it is now. Reads a file.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn still_trusted(&self, pack: &TrustedPack) -> Result<(), Refusal> {
+        (self.still_trusted)(pack)
     }
 
     /// Puts others in their place for every call that begins from now on, and for every approval that is used from now on.

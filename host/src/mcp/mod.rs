@@ -7,7 +7,7 @@
 //! to clients, in one of two faces ([`face`]) beside lockgate's own tools ([`own`]); [`arguments`] takes a call apart,
 //! [`result`] and [`table`] word the answers; [`stdio`] and [`http`] are the two transports, and both put what they
 //! receive through [`strict_json`]; [`head`] is as strict with a request's header. Who calls over HTTP is made out by
-//! [`token`] (of the configuration), [`tokens`] (of the store) and [`oauth`] (of an issuer); how often, by [`rate`](crate::rate).
+//! [`token`] (of the configuration), [`tokens`] (of the store; [`issue`] makes and revokes them) and [`oauth`] (of an issuer); how often, by [`rate`](crate::rate).
 
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ mod held;
 pub mod http;
 pub mod in_flight;
 mod instructions;
+pub mod issue;
 mod limits;
 pub mod lines;
 mod listing;

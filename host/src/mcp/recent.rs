@@ -57,7 +57,7 @@ pub fn wanted(
     };
     match limit(arguments, USUAL_RUNS, LONGEST_PAGE) {
         Ok(limit) if problems.is_empty() => {
-            Ok(RunFilter { action, target, state, since: None, limit: Some(limit), cursor })
+            Ok(RunFilter { action, target, state, limit: Some(limit), cursor, ..RunFilter::default() })
         }
         limit => {
             problems.extend(limit.err());

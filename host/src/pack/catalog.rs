@@ -174,6 +174,12 @@ impl Catalog {
         })
     }
 
+    /// A pack by its name.
+    #[must_use]
+    pub fn pack(&self, name: &str) -> Option<&Arc<TrustedPack>> {
+        self.packs.get(name)
+    }
+
     /// All packs by name.
     pub fn packs(&self) -> impl Iterator<Item = &Arc<TrustedPack>> {
         self.packs.values()

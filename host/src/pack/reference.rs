@@ -120,7 +120,9 @@ fn title_case(word: &str) -> String {
     chars.next().map(|first| first.to_ascii_uppercase().to_string() + chars.as_str()).unwrap_or_default()
 }
 
-fn reach(action: &ProvenAction) -> String {
+/// The servers that an action can be called on, in words.
+#[must_use]
+pub fn reach(action: &ProvenAction) -> String {
     let statements: Vec<&Statement> = action.statements().into_values().map(|s| s.declaration()).collect();
     wording::reach(&statements, action.declared().works_on_standby)
 }
@@ -147,8 +149,8 @@ fn describe(page: &mut String, manifest: &Manifest, action: &ProvenAction, share
     row("runs", statements(manifest, &declared.run_statements, shared));
     row("previews with", statements(manifest, &declared.preview_statements, shared));
     row("side effects", text(&declared.side_effects));
-    if !action.reads_only() {
-        row("twice", if declared.idempotent { "does no more than once" } else { "acts again" }.to_owned());
+    if let Some(twice) = wording::twice(action) {
+        row("twice", twice.to_owned());
     }
     if !declared.params.is_empty() {
         page.push_str("\n| argument | type | | |\n|---|---|---|---|\n");
@@ -206,16 +208,21 @@ fn statement_of<'m>(manifest: &'m Manifest, id: &str) -> Option<&'m Statement> {
     manifest.statements.iter().find(|statement| statement.id == id)
 }
 
-fn sql_of(page: &mut String, manifest: &Manifest, action: &Action, shared: &BTreeMap<&str, Vec<&str>>) {
-    let mut seen: Vec<&String> = Vec::new();
+/// The statements that an action may run or preview with, each once: first those that it runs.
+#[must_use]
+pub fn statements_of<'m>(manifest: &'m Manifest, action: &Action) -> Vec<&'m Statement> {
+    let mut ids: Vec<&String> = Vec::new();
     for id in action.run_statements.iter().chain(&action.preview_statements) {
-        if seen.contains(&id) || shared.contains_key(id.as_str()) {
-            continue;
+        if !ids.contains(&id) {
+            ids.push(id);
         }
-        seen.push(id);
-        if let Some(statement) = statement_of(manifest, id) {
-            sql(page, statement);
-        }
+    }
+    ids.into_iter().filter_map(|id| statement_of(manifest, id)).collect()
+}
+
+fn sql_of(page: &mut String, manifest: &Manifest, action: &Action, shared: &BTreeMap<&str, Vec<&str>>) {
+    for statement in statements_of(manifest, action).into_iter().filter(|s| !shared.contains_key(s.id.as_str())) {
+        sql(page, statement);
     }
 }
 

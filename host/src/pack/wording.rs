@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::manifest::{Param, ParamKind};
+use super::{
+    manifest::{Param, ParamKind},
+    prove::ProvenAction,
+};
 use crate::{
     statement::{ExtensionRange, Mode, Role, SUPPORTED, Statement, Variant},
     value::Value,
@@ -55,6 +58,13 @@ pub fn limits(statement: &Statement) -> String {
         ms => format!("{ms} ms"),
     };
     format!("{mode}{rows}, {time}")
+}
+
+/// What calling an action once more does, where it does anything.
+#[must_use]
+pub fn twice(action: &ProvenAction) -> Option<&'static str> {
+    let words = if action.declared().idempotent { "does no more than once" } else { "acts again" };
+    (!action.reads_only()).then_some(words)
 }
 
 /// `name(input, input)`

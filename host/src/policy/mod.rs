@@ -18,7 +18,7 @@ mod judge;
 mod names;
 #[cfg(test)]
 mod properties;
-mod question;
+pub mod question;
 mod window;
 mod words;
 

@@ -114,10 +114,46 @@ impl Question {
     }
 }
 
+/// `name=value`, the value as JSON if it is a number, true or false, or a quoted text, and as a text otherwise.
+///
+/// # Errors
+/// When there is no `=`.
+pub fn argument(text: &str) -> Result<(String, Json), String> {
+    let (name, value) = text.split_once('=').ok_or("write an argument as name=value")?;
+    let value = match serde_json::from_str::<Json>(value) {
+        Ok(value) if value.is_number() || value.is_boolean() || value.is_string() => value,
+        _ => Json::from(value),
+    };
+    Ok((name.to_owned(), value))
+}
+
 fn said(problems: &[Problem]) -> String {
     let one = |problem: &Problem| match problem.argument.as_str() {
         "" => problem.message.clone(),
         name => format!("`{name}` {}", problem.message),
     };
     problems.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_is_what_it_looks_like() {
+        for (text, value) in [
+            ("pid=4471", json!(4471)),
+            ("analyze=true", json!(true)),
+            ("schema=public", json!("public")),
+            ("schema=\"5\"", json!("5")),
+            ("schema=a=b", json!("a=b")),
+            ("schema=null", json!("null")),
+            ("schema=[1]", json!("[1]")),
+            ("schema=", json!("")),
+        ] {
+            assert_eq!(argument(text).unwrap().1, value, "{text}");
+        }
+        assert!(argument("pid").is_err());
+    }
 }

@@ -42,7 +42,14 @@ pub enum Here {
 /// The way around, in its order: where to, in which word, and who sees it.
 const WAYS: &[(Here, &str, &str, PortalRole)] = &[
     (Here::Inbox, "/", "Requests", PortalRole::Viewer),
+    (Here::Runs, "/runs", "Runs", PortalRole::Viewer),
+    (Here::Record, "/record", "Record", PortalRole::Viewer),
+    (Here::Catalogue, "/catalogue", "Catalogue", PortalRole::Viewer),
+    (Here::Policy, "/policy", "Policy", PortalRole::Viewer),
     (Here::Standing, "/standing", "Standing approvals", PortalRole::Viewer),
+    (Here::Targets, "/targets", "Targets", PortalRole::Viewer),
+    (Here::Principals, "/principals", "Principals", PortalRole::Viewer),
+    (Here::Changes, "/changes", "Changes", PortalRole::Viewer),
     (Here::Accounts, "/accounts", "Accounts", PortalRole::Admin),
 ];
 

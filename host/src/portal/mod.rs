@@ -22,6 +22,7 @@ mod problem;
 mod proxies;
 mod settings;
 mod site;
+pub mod verification;
 mod viewer;
 
 use std::{sync::Arc, time::Duration};
@@ -41,9 +42,11 @@ pub use self::{
     proxies::Proxies,
     settings::{OidcConfig, PortalConfig},
     site::{Site, SiteError},
+    verification::Verification,
     viewer::{Admin, Approver, Fresh, Viewer, Visitor},
 };
 use crate::{
+    audit::Record,
     config::Config,
     gate::Gate,
     listen::{self, Patience},
@@ -68,6 +71,10 @@ pub struct Portal {
     pub store: Arc<dyn Store>,
     /// The index of the record.
     pub runs: Arc<Runs>,
+    /// The record.
+    pub record: Record,
+    /// Verifying it.
+    pub verification: Arc<Verification>,
     /// What the operator configured.
     pub config: Arc<Config>,
     /// What changes while pages are open.

@@ -146,6 +146,19 @@ impl Target {
         self.0.pool.connections()
     }
 
+    /// Where it is, for people: host, port and database, and never who.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.endpoint().address()
+    }
+
+    /// As whom statements run there; and maintenance, where that is somebody else.
+    #[must_use]
+    pub fn users(&self) -> (&str, Option<&str>) {
+        let endpoint = self.endpoint();
+        (&endpoint.credential.user, endpoint.maintenance.as_ref().map(|(credential, _)| credential.user.as_str()))
+    }
+
     /// The server's version as it last said, in its own numbering.
     #[must_use]
     pub fn version_hint(&self) -> Option<u32> {

@@ -20,7 +20,7 @@ use crate::{
 
 /// The version of the tables, in the file's header. It goes up with every change of `schema.sql` and of what is taken from
 /// a line.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How long a step waits for another process's. Each takes a fraction of a second; several may be ahead on a busy machine.
 const BUSY: Duration = Duration::from_secs(30);
@@ -198,5 +198,8 @@ pub(super) fn start_over(connection: &mut Connection) -> rusqlite::Result<()> {
 
 /// Empties the index: all of the record is read anew. Part of a transaction.
 pub(super) fn forget(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("DELETE FROM position; DELETE FROM runs; DELETE FROM approvals; DELETE FROM lines;")
+    connection.execute_batch(
+        "DELETE FROM position; DELETE FROM runs; DELETE FROM approvals; DELETE FROM lines;
+         DELETE FROM changes; DELETE FROM admitted;",
+    )
 }

@@ -3,9 +3,11 @@
 //! The record's files are the evidence; what is here is a copy of what they say, in a file of its own that may be deleted
 //! at any time and is made anew from them. It is pulled, never pushed: before each question it reads the lines that came
 //! since the last one, whichever process wrote them, so that a call pays nothing for being found again. It reads the
-//! record and never writes it, and it shows a principal that principal's own runs only. Methods block: async callers use
-//! `spawn_blocking`.
+//! record and never writes it, and it shows a principal that principal's own runs only; what shows all of them says so in
+//! its name and is for people who answer for the database. Beside the runs it has the lines that changed who may do what
+//! ([`changes`]). Methods block: async callers use `spawn_blocking`.
 
+pub mod changes;
 mod file;
 mod model;
 mod query;
@@ -20,10 +22,16 @@ use std::{
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use self::file::{IndexFile, Position};
-pub use self::model::{LONGEST_PAGE, RunFilter, RunPage, RunRecord, RunState, RunSummary, Viewer, unknown_run};
+pub use self::model::{
+    LONGEST_PAGE, RunFilter, RunPage, RunRecord, RunState, RunSummary, SeenPrincipal, Viewer, unknown_run,
+};
+use self::{
+    changes::{ChangeFilter, ChangePage},
+    file::{IndexFile, Position},
+    model::Eyes,
+};
 use crate::{
-    audit::{DiskError, Follow},
+    audit::{DiskError, Follow, Line},
     error::{Code, Problem, Refusal},
     store::StoreError,
 };
@@ -120,10 +128,15 @@ impl Runs {
     /// # Errors
     /// [`RunsError`].
     pub fn recent(&self, viewer: &Viewer, filter: &RunFilter) -> Result<RunPage, RunsError> {
-        self.with(|connection| {
-            self.read_all(connection)?;
-            query::recent(connection, viewer, filter)
-        })
+        self.recent_for(Eyes::Own(viewer), filter)
+    }
+
+    /// Everybody's runs, the newest first.
+    ///
+    /// # Errors
+    /// [`RunsError`].
+    pub fn recent_of_all(&self, filter: &RunFilter) -> Result<RunPage, RunsError> {
+        self.recent_for(Eyes::All, filter)
     }
 
     /// One of the viewer's runs with its lines; `None` if there is none of this id for this viewer.
@@ -131,34 +144,93 @@ impl Runs {
     /// # Errors
     /// [`RunsError`].
     pub fn run(&self, viewer: &Viewer, run: &str) -> Result<Option<RunRecord>, RunsError> {
+        self.run_for(Eyes::Own(viewer), run)
+    }
+
+    /// One of everybody's runs with its lines; `None` if there is none of this id.
+    ///
+    /// # Errors
+    /// [`RunsError`].
+    pub fn run_of_all(&self, run: &str) -> Result<Option<RunRecord>, RunsError> {
+        self.run_for(Eyes::All, run)
+    }
+
+    /// Who has called so far, those lately seen first; the latest few hundred.
+    ///
+    /// # Errors
+    /// [`RunsError`].
+    pub fn principals(&self) -> Result<Vec<SeenPrincipal>, RunsError> {
         self.with(|connection| {
-            for _ in 0..ATTEMPTS {
-                self.read_all(connection)?;
-                let Some((summary, places)) = query::run(connection, viewer, run)? else { return Ok(None) };
-                if let Some(lines) = self.lines(run, &places)? {
-                    return Ok(Some(RunRecord { run: summary, lines }));
-                }
-                // The record was put back to an older state behind the index's back.
-                file::start_over(connection)?;
-            }
-            Err(RunsError::Unsteady)
+            self.read_all(connection)?;
+            query::principals(connection)
         })
     }
 
+    /// The lines that changed who may do what, the newest first.
+    ///
+    /// # Errors
+    /// [`RunsError`].
+    pub fn changes(&self, filter: &ChangeFilter) -> Result<ChangePage, RunsError> {
+        self.with(|connection| {
+            self.steadily(connection, |connection| {
+                let (places, next) = changes::query(connection, filter)?;
+                let is_change = |line: &Line| changes::Kind::of(line.event()).is_some();
+                Ok(self.lines(&places, is_change)?.map(|lines| ChangePage { lines, next }))
+            })
+        })
+    }
+
+    fn recent_for(&self, eyes: Eyes<'_>, filter: &RunFilter) -> Result<RunPage, RunsError> {
+        self.with(|connection| {
+            self.read_all(connection)?;
+            query::recent(connection, eyes, filter)
+        })
+    }
+
+    fn run_for(&self, eyes: Eyes<'_>, run: &str) -> Result<Option<RunRecord>, RunsError> {
+        self.with(|connection| {
+            self.steadily(connection, |connection| {
+                let Some((summary, places)) = query::run(connection, eyes, run)? else { return Ok(Some(None)) };
+                let is_its = |line: &Line| [run, ""].contains(&line.text("run"));
+                Ok(self.lines(&places, is_its)?.map(|lines| Some(RunRecord { run: summary, lines })))
+            })
+        })
+    }
+
+    /// Asks until the lines are where the index has them: `None` says that they were not.
+    fn steadily<T>(
+        &self,
+        connection: &mut Connection,
+        mut ask: impl FnMut(&Connection) -> Result<Option<T>, RunsError>,
+    ) -> Result<T, RunsError> {
+        for _ in 0..ATTEMPTS {
+            self.read_all(connection)?;
+            if let Some(answer) = ask(connection)? {
+                return Ok(answer);
+            }
+            // The record was put back to an older state behind the index's back.
+            file::start_over(connection)?;
+        }
+        Err(RunsError::Unsteady)
+    }
+
     /// The lines in these places; `None` if one of them is not the line that was there.
-    fn lines(&self, run: &str, places: &[query::Kept]) -> Result<Option<Vec<serde_json::Value>>, RunsError> {
+    fn lines(
+        &self,
+        places: &[query::Kept],
+        is_it: impl Fn(&Line) -> bool,
+    ) -> Result<Option<Vec<serde_json::Value>>, RunsError> {
         let record = Follow::open(&self.record, None)?;
         let mut lines = Vec::new();
         for kept in places {
             let Some((line, _)) = record.line_at(kept.place)? else {
-                // A segment that was archived is no reason to read the record anew, nor to hide what is left of the run.
+                // A segment that was archived is no reason to read the record anew, nor to hide what is left.
                 if record.segment_length(kept.place.segment)?.is_none() {
                     continue;
                 }
                 return Ok(None);
             };
-            let named = line.text("run");
-            if line.seq() != kept.seq || !(named.is_empty() || named == run) {
+            if line.seq() != kept.seq || !is_it(&line) {
                 return Ok(None);
             }
             lines.push(serde_json::Value::Object(line.fields().clone()));

@@ -108,6 +108,46 @@ pub struct Viewer {
     pub targets: Option<Vec<String>>,
 }
 
+/// Whose runs are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Eyes<'a> {
+    /// A principal's own.
+    Own(&'a Viewer),
+    /// Everybody's: of people who answer for the database.
+    All,
+}
+
+impl<'a> Eyes<'a> {
+    pub(super) fn agent(self) -> Option<&'a str> {
+        match self {
+            Self::Own(viewer) => Some(&viewer.agent),
+            Self::All => None,
+        }
+    }
+
+    pub(super) fn person(self) -> Option<&'a str> {
+        match self {
+            Self::Own(viewer) => viewer.person.as_deref(),
+            Self::All => None,
+        }
+    }
+}
+
+/// Somebody who has called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenPrincipal {
+    /// The agent.
+    pub agent: String,
+    /// The person it acted for.
+    pub person: Option<String>,
+    /// How many runs of theirs are on the record.
+    pub runs: u64,
+    /// Through which door they came last.
+    pub door: String,
+    /// When they called last, RFC 3339.
+    pub last: String,
+}
+
 /// Which runs are wanted. What is left out does not narrow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
@@ -115,10 +155,14 @@ pub struct RunFilter {
     pub action: Option<String>,
     /// A target's name.
     pub target: Option<String>,
+    /// The agent's name.
+    pub agent: Option<String>,
     /// Where the run is.
     pub state: Option<RunState>,
     /// Begun at this time or later.
     pub since: Option<Timestamp>,
+    /// Begun before this time.
+    pub until: Option<Timestamp>,
     /// How many at most: 1 to [`LONGEST_PAGE`]; that many without it.
     pub limit: Option<usize>,
     /// [`RunPage::next`] of the page before.

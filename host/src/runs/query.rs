@@ -1,10 +1,10 @@
-//! The two questions: which runs there were lately, and one of them. Both see a viewer's own runs only, and of those what
-//! its credential lets it see: what is outside does not exist for it.
+//! The two questions: which runs there were lately, and one of them. A principal sees its own runs only, and of those what
+//! its credential lets it see: what is outside does not exist for it. Who answers for the database sees every run.
 
 use lockgate_signing::glob;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{LONGEST_PAGE, RunFilter, RunPage, RunState, RunSummary, RunsError, Viewer};
+use super::{Eyes, LONGEST_PAGE, RunFilter, RunPage, RunState, RunSummary, RunsError, SeenPrincipal};
 use crate::audit::Place;
 
 /// Runs that one page looks at: a filter that fits nothing ends after some ten milliseconds, with where to go on.
@@ -19,17 +19,22 @@ pub(super) struct Kept {
     pub(super) place: Place,
 }
 
-pub(super) fn recent(connection: &Connection, viewer: &Viewer, filter: &RunFilter) -> Result<RunPage, RunsError> {
+/// Principals that are listed at most, those lately seen first.
+const PRINCIPALS: u32 = 500;
+
+pub(super) fn recent(connection: &Connection, eyes: Eyes<'_>, filter: &RunFilter) -> Result<RunPage, RunsError> {
     let limit = filter.limit.unwrap_or(LONGEST_PAGE).clamp(1, LONGEST_PAGE);
     let before = match &filter.cursor {
         Some(cursor) => cursor_seq(cursor)?,
         None => i64::MAX,
     };
     let since = filter.since.map_or(i64::MIN, jiff::Timestamp::as_microsecond);
+    let until = filter.until.map_or(i64::MAX, jiff::Timestamp::as_microsecond);
+    let whose = whose(eyes);
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS}, began FROM runs WHERE agent = ?1 AND person IS ?2 AND first_seq < ?3 ORDER BY first_seq DESC"
+        "SELECT {COLUMNS}, began FROM runs WHERE {whose} AND first_seq < ?3 ORDER BY first_seq DESC"
     ))?;
-    let mut rows = statement.query(params![viewer.agent, viewer.person, before])?;
+    let mut rows = statement.query(params![eyes.agent(), eyes.person(), before])?;
     let mut page = RunPage::default();
     let mut looked_at = 0;
     let mut last = before;
@@ -41,7 +46,7 @@ pub(super) fn recent(connection: &Connection, viewer: &Viewer, filter: &RunFilte
         }
         looked_at += 1;
         last = row.get("first_seq")?;
-        if row.get::<_, i64>("began")? >= since && fits(row, viewer, filter)? {
+        if (since..until).contains(&row.get::<_, i64>("began")?) && fits(row, eyes, filter)? {
             page.runs.push(summary(row)?);
         }
     }
@@ -50,13 +55,13 @@ pub(super) fn recent(connection: &Connection, viewer: &Viewer, filter: &RunFilte
 
 pub(super) fn run(
     connection: &Connection,
-    viewer: &Viewer,
+    eyes: Eyes<'_>,
     run: &str,
 ) -> Result<Option<(RunSummary, Vec<Kept>)>, RunsError> {
     let found = connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM runs WHERE run = ?1 AND agent = ?2 AND person IS ?3"))?
-        .query_row(params![run, viewer.agent, viewer.person], |row| {
-            if is_visible(row, viewer)? { summary(row).map(Some) } else { Ok(None) }
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM runs WHERE run = ?3 AND {}", whose(eyes)))?
+        .query_row(params![eyes.agent(), eyes.person(), run], |row| {
+            if is_visible(row, eyes)? { summary(row).map(Some) } else { Ok(None) }
         })
         .optional()?
         .flatten();
@@ -71,12 +76,41 @@ pub(super) fn run(
     Ok(Some((summary, lines)))
 }
 
-fn cursor_seq(cursor: &str) -> Result<i64, RunsError> {
+/// The condition on the first two parameters, agent and person. Both are null for those who see all; for the others an agent is
+/// always named, so what is meant for the one can't open the runs of another.
+fn whose(eyes: Eyes<'_>) -> &'static str {
+    match eyes {
+        Eyes::Own(_) => "agent = ?1 AND person IS ?2",
+        Eyes::All => "?1 IS NULL AND ?2 IS NULL",
+    }
+}
+
+/// Who has called so far, those lately seen first.
+pub(super) fn principals(connection: &Connection) -> Result<Vec<SeenPrincipal>, RunsError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seen.agent, seen.person, seen.runs, last.door, last.started FROM
+             (SELECT agent, person, count(*) AS runs, max(first_seq) AS latest FROM runs GROUP BY agent, person) AS seen
+             JOIN runs AS last ON last.first_seq = seen.latest
+         ORDER BY seen.latest DESC LIMIT ?1",
+    )?;
+    let rows = statement.query_map([PRINCIPALS], |row| {
+        Ok(SeenPrincipal {
+            agent: row.get(0)?,
+            person: row.get(1)?,
+            runs: number(row, 2)?,
+            door: row.get(3)?,
+            last: row.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn cursor_seq(cursor: &str) -> Result<i64, RunsError> {
     let digits = cursor.bytes().all(|byte| byte.is_ascii_digit());
     cursor.parse().ok().filter(|_| digits).ok_or(RunsError::Cursor)
 }
 
-fn fits(row: &Row<'_>, viewer: &Viewer, filter: &RunFilter) -> rusqlite::Result<bool> {
+fn fits(row: &Row<'_>, eyes: Eyes<'_>, filter: &RunFilter) -> rusqlite::Result<bool> {
     let text = |column| row.get_ref(column).map(|value| value.as_str().unwrap_or_default());
     if let Some(state) = filter.state
         && text("state")? != state.as_str()
@@ -93,11 +127,17 @@ fn fits(row: &Row<'_>, viewer: &Viewer, filter: &RunFilter) -> rusqlite::Result<
     {
         return Ok(false);
     }
-    is_visible(row, viewer)
+    if let Some(agent) = &filter.agent
+        && text("agent")? != agent
+    {
+        return Ok(false);
+    }
+    is_visible(row, eyes)
 }
 
-/// Whether the run is of a pack and on a target that the viewer may see.
-fn is_visible(row: &Row<'_>, viewer: &Viewer) -> rusqlite::Result<bool> {
+/// Whether the run is of a pack and on a target that may be seen.
+fn is_visible(row: &Row<'_>, eyes: Eyes<'_>) -> rusqlite::Result<bool> {
+    let Eyes::Own(viewer) = eyes else { return Ok(true) };
     let text = |column| row.get_ref(column).map(|value| value.as_str_or_null().ok().flatten());
     let within = |patterns: &Option<Vec<String>>, name: &str| {
         patterns.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| glob::matches(pattern, name)))
@@ -136,6 +176,6 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
     })
 }
 
-fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
 }

@@ -42,6 +42,7 @@ CREATE TABLE runs (
 ) STRICT;
 
 CREATE INDEX runs_of_a_principal ON runs (agent, person, first_seq);
+CREATE INDEX runs_in_order ON runs (first_seq);
 
 -- The lines of an approval that do not name a run (votes) belong to the run that asked.
 CREATE TABLE approvals (
@@ -58,3 +59,22 @@ CREATE TABLE lines (
 ) STRICT;
 
 CREATE INDEX lines_of_a_run ON lines (run, seq);
+
+-- Lines that changed who may do what.
+CREATE TABLE changes (
+    seq     INTEGER PRIMARY KEY,
+    kind    TEXT NOT NULL,
+    -- Who did it, and what or whom it is about, where the line says so.
+    by      TEXT,
+    about   TEXT,
+    at      INTEGER NOT NULL,
+    segment INTEGER NOT NULL,
+    offset  INTEGER NOT NULL,
+    length  INTEGER NOT NULL
+) STRICT;
+
+-- What was last said of each pack that was taken in: every start says it again, and that is no change.
+CREATE TABLE admitted (
+    pack TEXT PRIMARY KEY,
+    said TEXT NOT NULL
+) STRICT;

@@ -4,14 +4,15 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::Value as Json;
 
-use super::RunState;
+use super::{RunState, changes};
 use crate::{
     audit::{Line, Place},
     error::Code,
 };
 
-/// Takes a line in. Lines that concern no run are left to the record.
+/// Takes a line in. Lines that concern no run and change nothing are left to the record.
 pub(super) fn take(tx: &Connection, line: &Line, place: Place) -> rusqlite::Result<()> {
+    changes::take(tx, line, place)?;
     let Some(run) = run_of(tx, line)? else { return Ok(()) };
     let added = tx
         .prepare_cached("INSERT OR IGNORE INTO lines (seq, run, segment, offset, length) VALUES (?1, ?2, ?3, ?4, ?5)")?

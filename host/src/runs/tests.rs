@@ -15,7 +15,10 @@ use proptest::prelude::{Just, Strategy, prop_assert, prop_assert_eq, prop_oneof,
 use rusqlite::{Connection, types::Value};
 use serde_json::{Value as Json, json};
 
-use super::{RunFilter, RunState, RunSummary, Runs, RunsError, Viewer};
+use super::{
+    RunFilter, RunState, RunSummary, Runs, RunsError, Viewer,
+    changes::{ChangeFilter, Kind, Kinds},
+};
 
 /// A record of our own making and the index of it. The index checks no chain: that is what verifying is for.
 struct Site {
@@ -110,7 +113,14 @@ fn one(runs: &Runs, run: &str) -> RunSummary {
 fn rows(path: &Path) -> Vec<Vec<Value>> {
     let connection = Connection::open(path).unwrap();
     let mut rows = Vec::new();
-    for table in ["runs ORDER BY run", "approvals ORDER BY approval", "lines ORDER BY seq", "position"] {
+    for table in [
+        "runs ORDER BY run",
+        "approvals ORDER BY approval",
+        "lines ORDER BY seq",
+        "position",
+        "changes ORDER BY seq",
+        "admitted ORDER BY pack",
+    ] {
         let mut statement = connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let columns = statement.column_count();
         let found = statement.query_map([], |row| (0..columns).map(|column| row.get(column)).collect()).unwrap();
@@ -264,6 +274,85 @@ fn nobody_sees_another_principals_runs_nor_what_is_outside_its_scope() {
         assert_eq!(all(&runs, &viewer).len(), usize::from(sees), "{viewer:?}");
         assert_eq!(runs.run(&viewer, "mine").unwrap().is_some(), sees, "{viewer:?}");
     }
+}
+
+#[test]
+fn who_answers_for_the_database_sees_every_run_and_who_made_them() {
+    let mut site = Site::new();
+    let runs = site.index("index.db");
+    for (run, agent, person) in
+        [("r1", "claude", Some("ada")), ("r2", "cursor", None), ("r3", "claude", Some("bob")), ("r4", "cursor", None)]
+    {
+        site.intent(run, agent, person);
+    }
+    let seen = |filter: RunFilter| -> Vec<String> {
+        runs.recent_of_all(&filter).unwrap().runs.into_iter().map(|run| run.run).collect()
+    };
+    assert_eq!(seen(RunFilter::default()), ["r4", "r3", "r2", "r1"]);
+    assert_eq!(seen(RunFilter { agent: Some("claude".into()), ..RunFilter::default() }), ["r3", "r1"]);
+    let at = |text: &str| text.parse().ok();
+    let (since, until) = (at("2026-03-01T00:00:02Z"), at("2026-03-01T00:00:04Z"));
+    assert_eq!(seen(RunFilter { since, until, ..RunFilter::default() }), ["r3", "r2"]);
+    let page = runs.recent_of_all(&RunFilter { limit: Some(3), ..RunFilter::default() }).unwrap();
+    assert_eq!(seen(RunFilter { cursor: page.next, ..RunFilter::default() }), ["r1"]);
+    for run in ["r1", "r2", "r3"] {
+        assert_eq!(runs.run_of_all(run).unwrap().unwrap().lines.len(), 1, "{run}");
+    }
+    assert!(runs.run_of_all("r9").unwrap().is_none());
+    // An agent without a name is nobody in particular, and not everybody.
+    assert!(all(&runs, &Viewer::default()).is_empty() && runs.run(&Viewer::default(), "r2").unwrap().is_none());
+    let principals: Vec<_> = runs.principals().unwrap().into_iter().map(|p| (p.agent, p.person, p.runs)).collect();
+    let named = |agent: &str, person: Option<&str>, runs| (agent.to_owned(), person.map(str::to_owned), runs);
+    assert_eq!(
+        principals,
+        [named("cursor", None, 2), named("claude", Some("bob"), 1), named("claude", Some("ada"), 1)]
+    );
+}
+
+#[test]
+fn what_changed_who_may_do_what_is_listed_and_a_start_that_changed_nothing_is_not() {
+    let mut site = Site::new();
+    let runs = site.index("index.db");
+    let seqs = |filter: &ChangeFilter| -> Vec<u64> {
+        runs.changes(filter).unwrap().lines.iter().map(|line| line["seq"].as_u64().unwrap()).collect()
+    };
+    let admitted =
+        json!({ "pack": "postgres", "digest": "d1", "publisher": "us", "signers": ["k"], "classes": ["read"] });
+    let granted = json!({ "pack": "postgres", "digest": "d1", "publisher": "us", "signers": ["k"], "classes": [] });
+    site.add("pack.admitted", &admitted); // 1
+    site.add("policy.changed", &json!({ "to": "p1" })); // 2
+    site.intent("r1", "claude", Some("ada")); // 3
+    site.add("standing.used", &json!({ "run": "r1", "standing": "std_1" })); // 4
+    site.add("pack.admitted", &admitted); // 5: another start, nothing new
+    site.add("account.created", &json!({ "account": "grace", "by": "ada" })); // 6
+    site.add("login", &json!({ "account": "grace" })); // 7
+    site.add("login.failed", &json!({ "account": "grace" })); // 8
+    site.add("pack.admitted", &granted); // 9: it may do less now
+    site.add("host.reload", &json!({ "packs_out": [{ "pack": "postgres" }] })); // 10
+    site.add("pack.admitted", &granted); // 11: in again
+    site.add("pack.refused", &json!({ "file": "postgres.wasm" })); // 12
+    site.add("pack.admitted", &granted); // 13: in again
+    site.add("standing.revoked", &json!({ "standing": "std_1", "by": "grace" })); // 14
+    site.add("token.something_new", &json!({ "token": "tok_1", "by": "ada" })); // 15
+    let filter = ChangeFilter::default();
+    assert_eq!(seqs(&filter), [15, 14, 13, 12, 11, 10, 9, 6, 2, 1]);
+    assert_eq!(seqs(&ChangeFilter { kinds: Kinds::All, ..filter.clone() })[5..9], [10, 9, 8, 7]);
+    assert_eq!(seqs(&ChangeFilter { kinds: Kinds::One(Kind::Logins), ..filter.clone() }), [8, 7]);
+    let about = |who: &str| seqs(&ChangeFilter { kinds: Kinds::All, who: Some(who.into()), ..ChangeFilter::default() });
+    assert_eq!(about("grace"), [14, 8, 7, 6]);
+    assert_eq!(about("std_1"), [14], "that it was used is part of the run");
+    assert_eq!(runs.run_of_all("r1").unwrap().unwrap().lines.len(), 2);
+    let since = "2026-03-01T00:00:14Z".parse().ok();
+    assert_eq!(seqs(&ChangeFilter { since, ..filter.clone() }), [15, 14]);
+    assert_eq!(seqs(&ChangeFilter { until: since, ..filter.clone() })[0], 13);
+    for number in 0..60 {
+        site.add("account.changed", &json!({ "account": format!("a{number}"), "by": "ada" }));
+    }
+    let first = runs.changes(&filter).unwrap();
+    assert_eq!((first.lines.len(), first.next.as_deref()), (50, Some("26")));
+    let second = runs.changes(&ChangeFilter { cursor: first.next, ..filter.clone() }).unwrap();
+    assert_eq!((second.lines.len(), second.next), (20, None));
+    assert!(matches!(runs.changes(&ChangeFilter { cursor: Some("1 OR 1".into()), ..filter }), Err(RunsError::Cursor)));
 }
 
 #[test]
@@ -460,7 +549,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (0_u8..10, 0_u8..6).prop_map(|(event, run)| Step::Line(event, run)),
+        8 => (0_u8..12, 0_u8..6).prop_map(|(event, run)| Step::Line(event, run)),
         1 => Just(Step::Nonsense),
         1 => Just(Step::Rotate),
         4 => Just(Step::Look),
@@ -478,6 +567,8 @@ fn happen(site: &mut Site, event: u8, run: u8) {
         6 => site.add("approval.consumed", &json!({ "run": run })),
         7 => site.outcome(&run, json!({ "status": "succeeded", "summary": "done" })),
         8 => site.add("approval.closed", &json!({ "run": run, "state": "expired", "code": "approval_expired" })),
+        9 => site.add("pack.admitted", &json!({ "pack": "postgres", "digest": run })),
+        10 => site.add("host.reload", &json!({ "packs_out": [{ "pack": "postgres" }] })),
         _ => site.add("host.start", &json!({ "pid": 1 })),
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     error::{Code, Refusal},
     outside::shown,
     pack::manifest::Risk,
-    policy::{Installed, Question},
+    policy::{Installed, Question, question::argument},
     startup,
     statement::Role,
 };
@@ -135,16 +135,6 @@ fn target(
     Ok((name, given.or_else(|| target.role_hint())))
 }
 
-/// `name=value`, the value as JSON if it is a number, true or false, or a quoted text, and as a text otherwise.
-fn argument(text: &str) -> Result<(String, Json), String> {
-    let (name, value) = text.split_once('=').ok_or("write an argument as name=value")?;
-    let value = match serde_json::from_str::<Json>(value) {
-        Ok(value) if value.is_number() || value.is_boolean() || value.is_string() => value,
-        _ => Json::from(value),
-    };
-    Ok((name.to_owned(), value))
-}
-
 fn once_each(arguments: Vec<(String, Json)>) -> Result<Map<String, Json>, Refusal> {
     let mut all = Map::new();
     for (name, value) in arguments {
@@ -159,27 +149,4 @@ fn once_each(arguments: Vec<(String, Json)>) -> Result<Map<String, Json>, Refusa
 fn unfit(what: &str) -> Refusal {
     Refusal::new(Code::ConfigInvalid, what.to_owned())
         .with_remedy("`lockgate policy explain --help` has what may be said")
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_argument_is_what_it_looks_like() {
-        for (text, value) in [
-            ("pid=4471", json!(4471)),
-            ("analyze=true", json!(true)),
-            ("schema=public", json!("public")),
-            ("schema=\"5\"", json!("5")),
-            ("schema=a=b", json!("a=b")),
-            ("schema=null", json!("null")),
-            ("schema=[1]", json!("[1]")),
-            ("schema=", json!("")),
-        ] {
-            assert_eq!(argument(text).unwrap().1, value, "{text}");
-        }
-        assert!(argument("pid").is_err());
-    }
 }

@@ -12,7 +12,10 @@ use crate::{
     error::{Code, Refusal},
     gate::Gate,
     people::{People, links::MadeLink, passkeys::Passkeys},
-    portal::{self, Access, Live, Portal, PortalConfig, Proxies, Site},
+    portal::{
+        self, Access, Live, Portal, PortalConfig, Proxies, Site,
+        verification::{self, Verification},
+    },
     store::Store,
 };
 
@@ -67,9 +70,10 @@ impl Bound {
             tracing::info!("no passkeys: browsers give them to a host's name, and the portal is at an address");
         }
         let oidc = settings.oidc.as_ref().map(|oidc| oidc.opened(&site)).transpose()?;
-        let people = People::new(Arc::clone(&store), record, settings.people(), key("lockgate portal devices v1"))
-            .with_passkeys(passkeys)
-            .with_oidc(oidc);
+        let people =
+            People::new(Arc::clone(&store), record.clone(), settings.people(), key("lockgate portal devices v1"))
+                .with_passkeys(passkeys)
+                .with_oidc(oidc);
         let first = people.setup_link().await?;
         let proxies = Proxies::new(settings.trusted_proxies.clone());
         let access = Access::new(people, site, proxies, key("lockgate portal forms v1"));
@@ -78,8 +82,13 @@ impl Bound {
             say_setup_link(&access.site, &link);
         }
         let runs = Arc::clone(gate.runs());
+        let verification = Verification::new(verification::Subject {
+            dir: record.dir().to_owned(),
+            key: record.public_key().clone(),
+            exported: config.record.export.clone(),
+        });
         let live = Live::start(Arc::clone(&store), gate.changes());
-        let portal = Portal { access, gate, store, runs, config: Arc::new(config), live };
+        let portal = Portal { access, gate, store, runs, record, verification, config: Arc::new(config), live };
         Ok(tokio::spawn(portal::serve(listener, portal, stop)))
     }
 }

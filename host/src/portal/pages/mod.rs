@@ -2,14 +2,21 @@
 
 mod account;
 mod accounts;
+mod catalogue;
+mod changes;
 mod confirm;
 mod inbox;
 mod issuer;
 mod links;
 mod login;
 mod passkey;
+mod policy;
+mod principals;
+mod record;
 mod request;
+mod runs;
 mod standing;
+mod targets;
 mod words;
 
 use axum::{
@@ -17,7 +24,8 @@ use axum::{
     routing::{get, post},
 };
 
-use super::{Portal, live};
+use super::{Portal, Problem, live};
+use crate::error::{Code, Refusal};
 
 /// Logging in, one's own account, and everybody's.
 pub fn of_access<S: Clone + Send + Sync + 'static>() -> Router<S> {
@@ -50,7 +58,7 @@ pub fn of_access<S: Clone + Send + Sync + 'static>() -> Router<S> {
 
 /// What there is to see of the gate.
 pub fn of_gate() -> Router<Portal> {
-    of_requests()
+    of_requests().merge(of_looking())
 }
 
 /// What waits for people, and what they let through in advance.
@@ -70,4 +78,35 @@ fn of_requests() -> Router<Portal> {
         .route("/standing/{id}", get(standing::show))
         .route("/standing/{id}/approve", post(standing::approve))
         .route("/standing/{id}/revoke", post(standing::revoke))
+}
+
+/// Pages on which people look: what was run, what is there, who may do what.
+fn of_looking() -> Router<Portal> {
+    Router::new()
+        .route("/runs", get(runs::list))
+        .route("/runs/{run}", get(runs::show))
+        .route("/record", get(record::show))
+        .route("/record/verify", post(record::verify))
+        .route("/catalogue", get(catalogue::list))
+        .route("/catalogue/{pack}", get(catalogue::pack))
+        .route("/catalogue/{pack}/{action}", get(catalogue::action))
+        .route("/policy", get(policy::show))
+        .route("/targets", get(targets::list))
+        .route("/targets/{name}", get(targets::show))
+        .route("/principals", get(principals::list))
+        .route("/principals/tokens", post(principals::create))
+        .route("/principals/tokens/{id}", get(principals::token))
+        .route("/principals/tokens/{id}/revoke", post(principals::revoke))
+        .route("/changes", get(changes::list))
+}
+
+/// Does a blocking piece of work off the async threads.
+async fn off_thread<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    E: Into<Refusal> + Send + 'static,
+{
+    let done = tokio::task::spawn_blocking(work).await;
+    let done = done.map_err(|error| Refusal::new(Code::InternalError, error.to_string()))?;
+    done.map_err(|error| Problem::from(error.into()))
 }

@@ -5,6 +5,8 @@
 mod code;
 mod facts;
 mod field;
+mod filter;
+mod line;
 mod outside;
 mod pages;
 mod table;
@@ -16,8 +18,10 @@ pub use self::{
     code::{block, sql},
     facts::Facts,
     field::{Choice, Field, choices},
+    filter::{filters, query, select},
+    line::{event_words, fields, fields_but, line, when},
     outside::{From, marked, marked_block, marked_markup},
-    pages::pages,
+    pages::{onward, pages},
     table::{Cell, Table},
     time::{ago, countdown, moment},
 };
@@ -55,9 +59,11 @@ pub fn risk(risk: Risk) -> Markup {
 #[must_use]
 pub fn state(word: &str) -> Markup {
     let kind = match word {
-        "pending" | "waiting" | "approved" | "consumed" | "running" | "held" => "open",
-        "succeeded" | "verified" | "trusted" | "up" | "valid" | "active" | "allow" => "good",
-        "failed" | "denied" | "deny" | "unknown" | "broken" | "down" | "revoked" | "refused" => "bad",
+        "pending" | "waiting" | "approved" | "approve" | "consumed" | "running" | "held" => "open",
+        "succeeded" | "done" | "verified" | "intact" | "trusted" | "up" | "reachable" | "valid" | "active"
+        | "allow" => "good",
+        "failed" | "denied" | "deny" | "unknown" | "broken" | "down" | "unreachable" | "revoked" | "refused"
+        | "latched" | "not intact" | "not trusted" => "bad",
         _ => "quiet",
     };
     html! { span class={ "badge state-" (kind) } { (word) } }

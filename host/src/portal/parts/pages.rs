@@ -14,3 +14,16 @@ pub fn pages(before: Option<&str>, after: Option<&str>) -> Markup {
         }
     }
 }
+
+/// The same for a list that is only read onward: back to its beginning, and on.
+#[must_use]
+pub fn onward(newest: Option<&str>, older: Option<&str>) -> Markup {
+    html! {
+        @if newest.is_some() || older.is_some() {
+            nav.pages aria-label="Pages of this list" {
+                @if let Some(address) = newest { a href=(address) { "⇤ Newest" } }
+                @if let Some(address) = older { a rel="next" href=(address) { "Older →" } }
+            }
+        }
+    }
+}
