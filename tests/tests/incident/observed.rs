@@ -408,7 +408,7 @@ async fn a_call_s_steps_arrive_as_spans_of_its_caller_s_trace_and_say_nothing_th
 }
 
 /// Not a test of anything: prints what sending spans costs a call. Run by hand, on a quiet machine, with `--ignored
-/// --nocapture`; docs/performance.md has what it said.
+/// --nocapture`; docs/observability.md has what it said.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures"]
 async fn what_observing_costs() {
