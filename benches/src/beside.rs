@@ -1,6 +1,7 @@
 //! One read by an MCP client, over stdio and over HTTP: lockgate as it is operated, a server of this build and this MCP library
 //! that only echoes, and two others from the registries that send the very same SQL to the same PostgreSQL. All are
-//! processes of their own with their defaults, and all are asked by the same client.
+//! processes of their own with their defaults, but for lockgate's limit of calls a minute, and all are asked by the same
+//! client.
 
 mod client;
 pub mod echo;

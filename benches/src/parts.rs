@@ -9,10 +9,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
+use jiff::Timestamp;
 use lockgate::{
     gate::{
         call::{Outcome, Principal},
-        journal::{Executed, Intent},
+        journal::{Executed, Intent, Ruled},
     },
     pack::{
         catalog::Entry,
@@ -21,7 +22,7 @@ use lockgate::{
     policy::{Decision, Policy, Subject},
     postgres::Limits as StatementLimits,
     redact::Redactor,
-    statement::{BoundStatement, Mode},
+    statement::{BoundStatement, Mode, Role},
     value::{RowSet, Value},
 };
 use lockgate_tests::site::{self, principal};
@@ -76,6 +77,7 @@ struct Material {
     entry: Entry,
     policy: Policy,
     principal: Principal,
+    arguments: Map<String, Json>,
     bound: BoundStatement,
     rows: RowSet,
     sessions: RowSet,
@@ -96,6 +98,7 @@ impl Material {
             entry,
             policy: Policy::default(),
             principal: principal(),
+            arguments: Map::new(),
             bound,
             rows,
             sessions,
@@ -109,8 +112,12 @@ impl Material {
             action: &self.entry.name,
             risk: self.entry.action.declared().risk,
             target: TARGET,
+            target_role: Some(Role::Primary),
             agent: &self.principal.agent,
+            person: self.principal.person.as_deref(),
             roles: &self.principal.roles,
+            arguments: &self.arguments,
+            at: Timestamp::UNIX_EPOCH,
         })
     }
 
@@ -128,10 +135,13 @@ impl Material {
             run: "run_0123456789abcdef0123456789abcdef",
             principal: &self.principal,
             call: &site::call_of(&self.entry.name, TARGET, Json::Null),
-            action: &self.entry,
-            arguments: &Map::new(),
-            target: TARGET,
-            decision,
+            ruled: Ruled {
+                action: &self.entry,
+                arguments: &self.arguments,
+                target: TARGET,
+                target_role: Some(Role::Primary),
+                decision,
+            },
             instead_of: None,
         };
         host.gate.journal().intent(&intent).await.map(drop).map_err(|refusal| anyhow!("{refusal}"))

@@ -20,6 +20,7 @@ mod remedies;
 mod resolve;
 mod review;
 mod rules;
+mod ruling;
 mod runs;
 mod scope;
 pub mod standing;
@@ -44,12 +45,13 @@ use self::{
     journal::Journal,
     operations::{Once, Operations},
     resolve::Asked,
+    ruling::{Denied, Unprepared},
 };
 use crate::{
     approval::PeopleAt,
     error::{Code, Problem, Refusal},
-    pack::catalog::{Entry, TrustedPack, ValidatedArgs, invalid},
-    policy::{Decision, Subject, Verdict},
+    pack::catalog::{TrustedPack, ValidatedArgs, invalid},
+    policy::{Decision, Verdict},
     postgres::Target,
     redact::Redactor,
     runs::Runs,
@@ -180,7 +182,7 @@ impl Gate {
         let task = tokio::spawn(async move {
             match gate.pipeline(&id, &who, &call, &cancel).await {
                 Ok(step) => Ok(step),
-                Err(Stop::Unrecorded(refusal)) => Err(gate.journal.refused(&id, &who, &call, refusal).await),
+                Err(Stop::Unrecorded(unprepared)) => Err(gate.unprepared(&id, &who, &call, unprepared).await),
                 Err(Stop::Recorded(refusal)) => Err(Refused { run: id, refusal }),
             }
         });
@@ -234,13 +236,29 @@ impl Gate {
     }
 
     /// What a call comes to before anything is done: action, target, arguments, and what policy says.
-    async fn prepare(&self, principal: &Principal, call: &Call) -> Result<Prepared, Refusal> {
+    async fn prepare(&self, principal: &Principal, call: &Call) -> Result<Prepared, Unprepared> {
         self.journal.check()?;
         let asked = self.resolve(principal, call)?;
         let arguments = asked.entry.validate(&call.arguments).await?;
-        let decision = self.decide(principal, &asked);
-        refuse_denied(&decision)?;
-        Ok(Prepared { asked, arguments, decision })
+        let decision = self.decide(principal, &asked, &arguments);
+        let prepared = Prepared { asked, arguments, decision };
+        match prepared.decision.verdict() {
+            Verdict::Allow | Verdict::Approve => Ok(prepared),
+            Verdict::Deny => {
+                let refusal = ruling::denied(&prepared.decision);
+                Err(Unprepared::Denied(Denied { refusal, prepared: Box::new(prepared) }))
+            }
+        }
+    }
+
+    /// Puts a call that goes no further on the record. Of one that policy denied it says what was decided on.
+    async fn unprepared(&self, run: &str, principal: &Principal, call: &Call, unprepared: Unprepared) -> Refused {
+        match unprepared {
+            Unprepared::Refused(refusal) => self.journal.refused(run, principal, call, refusal).await,
+            Unprepared::Denied(Denied { refusal, prepared }) => {
+                self.journal.denied(run, principal, call, &prepared.ruled(), refusal).await
+            }
+        }
     }
 
     async fn carry_out(
@@ -278,10 +296,6 @@ impl Gate {
         Ok(Step::Held(approval))
     }
 
-    fn decide(&self, principal: &Principal, asked: &Asked) -> Decision {
-        self.rules().policy.decide(&subject(principal, &asked.entry, asked.target.name()))
-    }
-
     async fn intend(
         &self,
         run: &str,
@@ -290,19 +304,8 @@ impl Gate {
         prepared: &Prepared,
         once: Option<&Arc<Once>>,
     ) -> Result<journal::RecordedIntent, Refusal> {
-        let Prepared { asked, arguments, decision } = prepared;
-        self.journal
-            .intent(&journal::Intent {
-                run,
-                principal,
-                call,
-                action: &asked.entry,
-                arguments: arguments.json(),
-                target: asked.target.name(),
-                decision,
-                instead_of: once.and_then(|once| once.instead_of()),
-            })
-            .await
+        let instead_of = once.and_then(|once| once.instead_of());
+        self.journal.intent(&journal::Intent { run, principal, call, ruled: prepared.ruled(), instead_of }).await
     }
 
     fn job(&self, asked: &Asked, arguments: &ValidatedArgs, once: Option<&Arc<Once>>) -> Job {
@@ -346,32 +349,31 @@ struct Prepared {
     decision: Decision,
 }
 
+impl Prepared {
+    /// For the record.
+    fn ruled(&self) -> journal::Ruled<'_> {
+        let Self { asked, arguments, decision } = self;
+        let (action, target) = (&asked.entry, &asked.target);
+        let (target, target_role) = (target.name(), ruling::place(target));
+        journal::Ruled { action, arguments: arguments.json(), target, target_role, decision }
+    }
+}
+
 /// A refusal, and whether its run already has an end on the record.
 enum Stop {
-    Unrecorded(Refusal),
+    Unrecorded(Unprepared),
     Recorded(Refusal),
 }
 
 impl From<Refusal> for Stop {
     fn from(refusal: Refusal) -> Self {
-        Self::Unrecorded(refusal)
+        Self::Unrecorded(refusal.into())
     }
 }
 
-fn subject<'a>(principal: &'a Principal, entry: &'a Entry, target: &'a str) -> Subject<'a> {
-    Subject {
-        action: &entry.name,
-        risk: entry.action.declared().risk,
-        target,
-        agent: &principal.agent,
-        roles: &principal.roles,
-    }
-}
-
-fn refuse_denied(decision: &Decision) -> Result<(), Refusal> {
-    match decision.verdict() {
-        Verdict::Deny => Err(Refusal::new(Code::DeniedByPolicy, format!("denied by {}", decision.rule()))),
-        Verdict::Allow | Verdict::Approve => Ok(()),
+impl From<Unprepared> for Stop {
+    fn from(unprepared: Unprepared) -> Self {
+        Self::Unrecorded(unprepared)
     }
 }
 

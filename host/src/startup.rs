@@ -4,6 +4,7 @@
 mod admit;
 mod keep;
 mod keys;
+mod policy_change;
 mod reload;
 mod stamps;
 
@@ -20,9 +21,9 @@ use jiff::Timestamp;
 use lockgate_signing::trust::Trust;
 
 pub use self::{
-    admit::{RefusedPack, components},
+    admit::{RefusedPack, components, installed},
     keep::{Kept, keep},
-    keys::{record_key_path, record_public_key},
+    keys::{exact_arguments, record_key_path, record_public_key},
     reload::{Cause, Reloaded, Reloader},
 };
 use crate::{
@@ -158,7 +159,7 @@ fn secrets(config: &Config) -> Vec<String> {
 pub fn policy(config: &Config) -> Result<Policy, Refusal> {
     match &config.policy {
         None => Ok(Policy::default()),
-        Some(path) => Policy::load(path).map_err(|e| Refusal::new(Code::ConfigInvalid, e.to_string())),
+        Some(path) => Policy::load_guarded(path).map_err(|e| Refusal::new(Code::ConfigInvalid, e.to_string())),
     }
 }
 
@@ -213,22 +214,7 @@ async fn start(
                 .field("policy_digest", policy.digest()),
         )
         .await?;
-    note_policy(config, &state.record, &*state.store, policy).await
-}
-
-/// Puts a policy that was not in force before on the record. Who changed it is not known to a file; that it changed, and
-/// when it was first in force, is.
-async fn note_policy(config: &Config, record: &Record, store: &dyn Store, policy: &Policy) -> Result<(), Refusal> {
-    let before = store.meta("policy_digest")?;
-    if before.as_deref() != Some(policy.digest()) {
-        let entry = Entry::new("policy.changed")
-            .field("from", before)
-            .field("to", policy.digest())
-            .field("file", config.policy.as_ref().map(|p| p.display().to_string()));
-        record.append(entry).await?;
-        store.set_meta("policy_digest", policy.digest())?;
-    }
-    Ok(())
+    policy_change::note_policy(config, &state.record, &*state.store, policy).await
 }
 
 /// Reads the trust policy afresh: what has been revoked since admission is not run.

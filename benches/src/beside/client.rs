@@ -1,4 +1,5 @@
-//! The client: the official Rust one, the same for all servers, which speaks the newest revision that the server knows.
+//! The client: the official Rust one, the same for all servers, which asks all of them for the same revision: the newest
+//! that each speaks as this client expects.
 
 use std::{
     fs,
@@ -10,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use rmcp::{
     RoleClient, ServiceExt as _,
-    model::CallToolRequestParams,
+    model::{CallToolRequestParams, ClientConfig, ProtocolVersion},
     service::{Peer, RunningService},
     transport::{StreamableHttpClientTransport, streamable_http_client::StreamableHttpClientTransportConfig},
 };
@@ -36,7 +37,7 @@ pub struct Running {
     process: Child,
 }
 
-type Client = RunningService<RoleClient, ()>;
+type Client = RunningService<RoleClient, ClientConfig>;
 
 /// Starts a server and asks it for its tools; how long that took.
 pub async fn start(mut server: Server) -> Result<(Running, Duration)> {
@@ -50,7 +51,7 @@ pub async fn start(mut server: Server) -> Result<(Running, Duration)> {
             Way::Stdio => {
                 let output = process.stdout.take().context("its output is a pipe")?;
                 let input = process.stdin.take().context("its input is a pipe")?;
-                ().serve((output, input)).await?
+                who().serve((output, input)).await?
             }
             Way::Http { port, .. } => {
                 while TcpStream::connect(("127.0.0.1", *port)).await.is_err() {
@@ -77,7 +78,12 @@ async fn connect(way: &Way) -> Result<Client> {
     let Way::Http { url, token, .. } = way else { bail!("a pipe has one client") };
     let mut config = StreamableHttpClientTransportConfig::with_uri(url.as_str());
     config.auth_header.clone_from(token);
-    Ok(().serve(StreamableHttpClientTransport::from_config(config)).await?)
+    Ok(who().serve(StreamableHttpClientTransport::from_config(config)).await?)
+}
+
+/// What the client says of itself.
+fn who() -> ClientConfig {
+    ClientConfig::default().with_protocol_version(ProtocolVersion::V_2025_11_25)
 }
 
 /// The call, and a look at its answer.

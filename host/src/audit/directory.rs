@@ -3,7 +3,7 @@
 
 use std::{
     fs::{DirBuilder, File},
-    io,
+    io::{self, Seek as _, SeekFrom},
     os::{fd::OwnedFd, unix::fs::DirBuilderExt as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -16,7 +16,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::segment;
+use super::segment::{self, LineReader};
 
 const LOCK: &str = "lock";
 
@@ -88,6 +88,14 @@ impl Directory {
     /// Opens a file for reading.
     pub(super) fn read(&self, name: &str) -> Result<File, DiskError> {
         self.file(name, OFlags::RDONLY)
+    }
+
+    /// The lines of a segment from an offset on; none if the segment is not there or ends before it.
+    pub(super) fn lines_from(&self, name: &str, offset: u64) -> Result<Option<LineReader<File>>, DiskError> {
+        let Some(_) = self.stat(name)?.filter(|stat| length(stat) > offset) else { return Ok(None) };
+        let mut file = self.read(name)?;
+        file.seek(SeekFrom::Start(offset)).map_err(|error| self.error("read", name, error))?;
+        Ok(Some(LineReader::new(file, offset)))
     }
 
     /// Opens a file for reading, and for writing at its end.

@@ -85,18 +85,11 @@ impl Follow {
 
     fn read(&mut self) -> Result<Option<Found>, DiskError> {
         let name = segment::name(self.segment);
-        let mut reader = match self.reader.take() {
-            Some(reader) => reader,
-            None => match self.dir.stat(&name)? {
-                Some(stat) if length(&stat) > self.offset => {
-                    let mut file = self.dir.read(&name)?;
-                    let sought = file.seek(SeekFrom::Start(self.offset));
-                    sought.map_err(|error| self.dir.error("read", &name, error))?;
-                    LineReader::new(file, self.offset)
-                }
-                _ => return Ok(None),
-            },
+        let reader = match self.reader.take() {
+            Some(reader) => Some(reader),
+            None => self.dir.lines_from(&name, self.offset)?,
         };
+        let Some(mut reader) = reader else { return Ok(None) };
         let offset = reader.offset();
         let line = match reader.next().map_err(|error| self.dir.error("read", &name, error))? {
             Piece::Line(line) => parse(line),

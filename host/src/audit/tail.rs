@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    directory::{Directory, DiskError, length},
+    directory::{Directory, DiskError},
     line::{self, Line, MAX_LINE_BYTES},
     segment::{self, LineReader, Piece},
 };
@@ -98,18 +98,11 @@ impl Tail {
     /// The next line of this segment that is to be shown.
     fn read(&mut self) -> Result<Option<Line>, TailError> {
         let name = segment::name(self.segment);
-        let mut reader = match self.reader.take() {
-            Some(reader) => reader,
-            None => match self.dir.stat(&name)? {
-                Some(stat) if length(&stat) > self.offset => {
-                    let mut file = self.dir.read(&name)?;
-                    let sought = file.seek(SeekFrom::Start(self.offset));
-                    sought.map_err(|error| self.dir.error("read", &name, error))?;
-                    LineReader::new(file, self.offset)
-                }
-                _ => return Ok(None),
-            },
+        let reader = match self.reader.take() {
+            Some(reader) => Some(reader),
+            None => self.dir.lines_from(&name, self.offset)?,
         };
+        let Some(mut reader) = reader else { return Ok(None) };
         loop {
             let offset = reader.offset();
             let read = match reader.next().map_err(|error| self.dir.error("read", &name, error))? {

@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod mcp;
 mod pack;
+mod policy;
 mod serve;
 mod standing;
 mod terminal;
@@ -44,6 +45,9 @@ enum Command {
     /// Build, look into and verify packs
     #[command(subcommand)]
     Pack(pack::PackCommand),
+    /// Check, explain, test and compare policies
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Look at what agents ask for, and decide
     #[command(subcommand)]
     Approvals(approvals::ApprovalsCommand),
@@ -106,6 +110,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Refusal> {
         Command::Mcp(args) => mcp::run(args, &cli.config).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Pack(command) => pack::run(command, config).await,
+        Command::Policy(command) => policy::run(command, config).await,
         Command::Approvals(command) => approvals::run(command, &config()?).await,
         Command::Standing(command) => standing::run(command, &config()?).await,
         Command::Audit(command) => audit::run(command, config),

@@ -131,7 +131,7 @@ pub struct OfferedAction {
     pub idempotent: bool,
     /// Whether every statement it may request is of mode `read`.
     pub reads_only: bool,
-    /// Whether policy would hold this principal's call for a person.
+    /// Whether policy holds this principal's call for a person, or may by its arguments, its target or the time.
     pub held: bool,
     /// Calls that make sense.
     pub examples: Vec<Example>,

@@ -304,6 +304,7 @@ impl Gate {
             ));
         }
         let arguments = entry.validate(&request.arguments).await?;
+        self.still_ruled(approval, &entry, &target, &arguments)?;
         // Its approval is what is used once.
         Ok(Job { entry, target, arguments, pins: request.pins.clone(), once: None })
     }

@@ -9,12 +9,12 @@ use sha2::Sha256;
 use super::call::{Call, Outcome, Principal, Refused};
 use crate::{
     audit::{Entry, Health, Record},
-    canonical::canonical_json,
+    canonical::canonical_object,
     error::{Code, Refusal},
     pack::catalog::Entry as Action,
     policy::Decision,
     redact::Redactor,
-    statement::Mode,
+    statement::{Mode, Role},
     store::{self, Approval, Creation, Operation, code_of},
     value::Value,
 };
@@ -39,16 +39,24 @@ pub struct Intent<'a> {
     pub principal: &'a Principal,
     /// As it was made: what the caller says of it.
     pub call: &'a Call,
+    /// What policy was asked and said.
+    pub ruled: Ruled<'a>,
+    /// The run of a process that died, in whose place this one is.
+    pub instead_of: Option<&'a str>,
+}
+
+/// A call that policy has decided on: what it saw, as far as the record has it, and what it said.
+pub struct Ruled<'a> {
     /// What.
     pub action: &'a Action,
     /// With what, defaults filled in.
     pub arguments: &'a serde_json::Map<String, Json>,
     /// Where.
     pub target: &'a str,
+    /// The place of the target, as policy saw it.
+    pub target_role: Option<Role>,
     /// What policy said.
     pub decision: &'a Decision,
-    /// The run of a process that died, in whose place this one is.
-    pub instead_of: Option<&'a str>,
 }
 
 /// An intent that is on the record, durably. Without one nothing is executed. Only the journal makes it.
@@ -101,16 +109,10 @@ impl Journal {
     pub async fn intent(&self, intent: &Intent<'_>) -> Result<RecordedIntent, Refusal> {
         let entry = self
             .caller("call.intent", intent.run, intent.principal)
-            .field("action", &*intent.action.name)
-            .field("target", intent.target)
-            .field("pack_digest", intent.action.pack.digest())
-            .field("risk", intent.decision.risk().as_str())
-            .field("arguments", self.redacted(intent.arguments))
-            .field("arguments_hmac", self.keyed(intent.arguments))
-            .field("reason", self.redactor.text(&intent.call.reason).into_owned())
-            .field("verdict", intent.decision.verdict().as_str())
-            .field("rule", intent.decision.rule())
-            .field("policy_digest", intent.decision.policy_digest());
+            .field("action", &*intent.ruled.action.name)
+            .field("target", intent.ruled.target)
+            .field("reason", self.redactor.text(&intent.call.reason).into_owned());
+        let entry = self.ruled(entry, &intent.ruled);
         let entry = match intent.instead_of {
             Some(run) => entry.field("instead_of", run),
             None => entry,
@@ -121,17 +123,35 @@ impl Journal {
 
     /// A call that goes no further. If even this can't be recorded, that is the refusal.
     pub async fn refused(&self, run: &str, principal: &Principal, call: &Call, refusal: Refusal) -> Refused {
+        let entry = self.refusal(run, principal, call, call.target.as_deref(), &refusal);
+        self.recorded(entry, run, call, refusal).await
+    }
+
+    /// The same of a call that policy denied, with what it was denied on: a later policy can be put to it.
+    pub async fn denied(
+        &self,
+        run: &str,
+        principal: &Principal,
+        call: &Call,
+        ruled: &Ruled<'_>,
+        refusal: Refusal,
+    ) -> Refused {
+        // The target that was meant, also where it was not named.
+        let entry = self.refusal(run, principal, call, Some(ruled.target), &refusal);
+        self.recorded(self.ruled(entry, ruled), run, call, refusal).await
+    }
+
+    fn refusal(&self, run: &str, principal: &Principal, call: &Call, target: Option<&str>, refusal: &Refusal) -> Entry {
         let name: String = call.action.chars().take(130).collect();
-        let entry = self
-            .caller("call.refused", run, principal)
+        self.caller("call.refused", run, principal)
             .field("action", self.redactor.text(&name).into_owned())
-            .field(
-                "target",
-                call.target.as_deref().map(|t| self.redactor.text(t).chars().take(130).collect::<String>()),
-            )
+            .field("target", target.map(|t| self.redactor.text(t).chars().take(130).collect::<String>()))
             .field("reason", self.redactor.text(&call.reason).chars().take(1000).collect::<String>())
             .field("code", refusal.code.as_str())
-            .field("message", self.redactor.text(&refusal.message).chars().take(MESSAGE).collect::<String>());
+            .field("message", self.redactor.text(&refusal.message).chars().take(MESSAGE).collect::<String>())
+    }
+
+    async fn recorded(&self, entry: Entry, run: &str, call: &Call, refusal: Refusal) -> Refused {
         match self.durable(self.said(entry, call)).await {
             Ok(()) => Refused { run: run.to_owned(), refusal },
             Err(unrecorded) => Refused { run: String::new(), refusal: unrecorded },
@@ -251,6 +271,25 @@ impl Journal {
         })
     }
 
+    /// What policy saw and said.
+    fn ruled(&self, entry: Entry, ruled: &Ruled<'_>) -> Entry {
+        let (decision, signed) = (ruled.decision, ruled.action.action.declared().risk);
+        let entry = entry
+            .field("pack_digest", ruled.action.pack.digest())
+            .field("risk", decision.risk().as_str())
+            .field("arguments", self.redacted(ruled.arguments))
+            .field("arguments_hmac", self.keyed(ruled.arguments))
+            .field("verdict", decision.verdict().as_str())
+            .field("rule", decision.rule())
+            .field("policy_digest", decision.policy_digest());
+        let entry = if signed == decision.risk() { entry } else { entry.field("signed_risk", signed.as_str()) };
+        match ruled.target_role {
+            Some(Role::Primary) => entry.field("target_role", "primary"),
+            Some(Role::Standby) => entry.field("target_role", "standby"),
+            Some(Role::Any) | None => entry,
+        }
+    }
+
     fn redacted(&self, arguments: &serde_json::Map<String, Json>) -> Json {
         let shown = |value: &Json| match value {
             Json::String(text) => Json::String(self.redactor.text(text).into_owned()),
@@ -272,9 +311,13 @@ impl Journal {
     }
 
     fn keyed(&self, arguments: &serde_json::Map<String, Json>) -> Json {
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.argument_key) else { return Json::Null };
-        mac.update(canonical_json(&Json::Object(arguments.clone())).as_bytes());
-        Json::String(hex(&mac.finalize().into_bytes()))
+        keyed_digest(&self.argument_key, arguments).map_or(Json::Null, Json::String)
+    }
+
+    /// Whether these arguments, as the record has them, are all that the call had: nothing of them was redacted.
+    #[must_use]
+    pub fn is_exact(&self, arguments: &serde_json::Map<String, Json>, digest: &str) -> bool {
+        is_exact(&self.argument_key, arguments, digest)
     }
 
     async fn durable(&self, entry: Entry) -> Result<(), Refusal> {
@@ -331,6 +374,17 @@ fn closed(approval: &Approval) -> Entry {
         .field("code", code_of(approval.state).as_str())
         .field("why", approval.decision_reason.clone())
         .field("by", approval.decided_by.clone())
+}
+
+/// See [`Journal::is_exact`]; for who has the key and no journal.
+pub(crate) fn is_exact(key: &[u8; 32], arguments: &serde_json::Map<String, Json>, digest: &str) -> bool {
+    keyed_digest(key, arguments).is_some_and(|own| own == digest)
+}
+
+fn keyed_digest(key: &[u8; 32], arguments: &serde_json::Map<String, Json>) -> Option<String> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
+    mac.update(canonical_object(arguments).as_bytes());
+    Some(hex(&mac.finalize().into_bytes()))
 }
 
 /// Titles and sizes: of a read the record says how much came out, not what. Of an act it has the rows too, which say what was

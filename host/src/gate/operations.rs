@@ -257,7 +257,7 @@ impl Gate {
         let task = tokio::spawn(async move {
             match gate.prepare(&who, &call).await {
                 Ok(prepared) => Ok(prepared),
-                Err(refusal) => Err(gate.journal.refused(&run, &who, &call, refusal).await),
+                Err(unprepared) => Err(gate.unprepared(&run, &who, &call, unprepared).await),
             }
         });
         task.await.unwrap_or_else(|_| Err(at_run(&at, abnormal())))
@@ -346,7 +346,7 @@ impl Gate {
         let task = tokio::spawn(async move {
             match gate.carry_out(&id, &who, &call, &prepared, Some(&its), &cancel).await {
                 Ok(step) => Ok(step),
-                Err(Stop::Unrecorded(refusal)) => Err(gate.journal.refused(&id, &who, &call, refusal).await),
+                Err(Stop::Unrecorded(unprepared)) => Err(gate.unprepared(&id, &who, &call, unprepared).await),
                 Err(Stop::Recorded(refusal)) => Err(Refused { run: id, refusal }),
             }
         });

@@ -12,7 +12,7 @@ use super::{
     decide::REASON,
     execute::Job,
     journal::RecordedIntent,
-    pins, requester,
+    pins, requester, ruling,
 };
 use crate::{
     approval::standing::{self, Proposal, Sought},
@@ -142,7 +142,7 @@ impl Gate {
         }
         let asks = requester(principal);
         // Policy and pack of now, not of when the call began: what was denied or taken out in between is not let through.
-        let decision = self.decide(principal, &prepared.asked);
+        let decision = self.decide(principal, &prepared.asked, &prepared.arguments);
         if !self.is_as_it_was(job, &decision)? {
             return Ok(None);
         }
@@ -177,7 +177,9 @@ impl Gate {
     /// Whether policy still holds the call and its pack is still the one in use and trusted.
     fn is_as_it_was(&self, job: &Job, decision: &Decision) -> Result<bool, Refusal> {
         self.journal.check()?;
-        super::refuse_denied(decision)?;
+        if decision.verdict() == Verdict::Deny {
+            return Err(ruling::denied(decision));
+        }
         (self.still_trusted)(&job.entry.pack)?;
         let rules = self.rules();
         let in_use = rules.catalog.get(&job.entry.name).is_some_and(|e| e.pack.digest() == job.entry.pack.digest());

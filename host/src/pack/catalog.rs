@@ -114,6 +114,14 @@ impl Entry {
         Problem { argument: if declared { problem.argument } else { String::new() }, message }
     }
 
+    /// A call's arguments by the declaration alone: defaults filled in, what was left out absent. Nothing is run with them.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn checked(&self, arguments: &Map<String, Json>) -> Result<Map<String, Json>, Vec<Problem>> {
+        arguments::check(self.action.params(), arguments).map(|checked| checked.json().clone())
+    }
+
     /// What is wrong with a call's arguments by the declaration alone.
     #[must_use]
     pub fn problems(&self, arguments: &Map<String, Json>) -> Vec<Problem> {

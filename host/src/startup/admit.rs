@@ -28,7 +28,7 @@ use crate::{
         catalog::{Catalog, TrustedPack},
         sandbox::Sandbox,
     },
-    store::{PackVersion, Remembered, Store},
+    store::{PackVersion, Remembered, SqliteStore, Store},
 };
 
 /// A pack that is out, and why.
@@ -89,6 +89,28 @@ pub(super) fn admission(config: &Config) -> Result<Arc<Admission>, Refusal> {
 /// A component, and the pack that it is or why it stays out.
 pub(super) type Examined = (PathBuf, Result<TrustedPack, AdmissionError>);
 
+/// The packs as a host would take them in now, for who only wants to look: nothing is recorded or remembered, and no state is
+/// made where there is none.
+///
+/// # Errors
+/// When trust or packs can't be read.
+pub async fn installed(config: &Config) -> Result<(Catalog, Vec<RefusedPack>), Refusal> {
+    let store = config.state_dir.join("store.db");
+    let seen = if store.exists() { highest_seen(&SqliteStore::open(&store)?)? } else { HighestSeen::default() };
+    let admission =
+        if config.state_dir.is_dir() { admission(config)? } else { Arc::new(Admission::new(Sandbox::new()?, None)) };
+    let mut catalog = Catalog::default();
+    let mut refused = Vec::new();
+    for (path, examined) in examine_after(config, &admission, super::trust(&config.trust)?, seen).await? {
+        match examined {
+            Ok(pack) if is_newest(&catalog, &pack) => catalog.add(pack),
+            Ok(_) => {}
+            Err(error) => refused.push(RefusedPack { path, error }),
+        }
+    }
+    Ok((catalog, refused))
+}
+
 /// Verifies and proves every component that a configuration names, in the fixed order. Nothing is recorded or remembered.
 pub(super) async fn examine(
     config: &Config,
@@ -96,8 +118,17 @@ pub(super) async fn examine(
     trust: Trust,
     store: &dyn Store,
 ) -> Result<Vec<Examined>, Refusal> {
+    examine_after(config, admission, trust, highest_seen(store)?).await
+}
+
+async fn examine_after(
+    config: &Config,
+    admission: &Arc<Admission>,
+    trust: Trust,
+    highest_seen: HighestSeen,
+) -> Result<Vec<Examined>, Refusal> {
     let trust = Arc::new(trust);
-    let highest_seen = Arc::new(highest_seen(store)?);
+    let highest_seen = Arc::new(highest_seen);
     // As many at once as there are cores to describe, prove and compile on.
     let admit = |path: PathBuf| {
         let (admission, trust, highest_seen) = (Arc::clone(admission), Arc::clone(&trust), Arc::clone(&highest_seen));

@@ -8,12 +8,14 @@ use std::{
 use ed25519_dalek::SigningKey;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use lockgate_signing::key::PrivateKey;
+use serde_json::{Map, Value as Json};
 use sha2::Sha256;
 
 use crate::{
     audit::{Origin, PublicKey},
     config::Config,
     error::{Code, Refusal},
+    gate::journal::is_exact,
     store,
 };
 
@@ -53,6 +55,17 @@ pub fn record_public_key(config: &Config) -> Result<PublicKey, Refusal> {
 #[must_use]
 pub fn record_key_path(state_dir: &Path) -> PathBuf {
     state_dir.join("record.key")
+}
+
+/// Says of arguments on the record whether they are all that a call had, given their keyed digest: nothing was redacted.
+///
+/// # Errors
+/// When the host's key can't be read.
+pub fn exact_arguments(config: &Config) -> Result<impl Fn(&Map<String, Json>, &str) -> bool + use<>, Refusal> {
+    let path = record_key_path(&config.state_dir);
+    let key = PrivateKey::read(&path, None).map(PrivateKey::into_signing_key);
+    let key = argument_key(&key.map_err(|e| Refusal::new(Code::RecordUnavailable, e.to_string()))?);
+    Ok(move |arguments: &Map<String, Json>, digest: &str| is_exact(&key, arguments, digest))
 }
 
 /// The key of the digests of arguments, from the record's key: one secret to keep, two uses that can't be confused.

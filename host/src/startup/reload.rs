@@ -14,7 +14,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     admit::{self, RefusedPack},
-    note_policy, policy,
+    policy,
+    policy_change::note_policy,
     stamps::Stamps,
     trust,
 };

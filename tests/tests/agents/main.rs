@@ -26,18 +26,6 @@ const WARM: usize = CALLS / 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_four_agents_make_ten_thousand_calls() {
-    ten_thousand_calls().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "memory is asserted by `make test-long`"]
-async fn ten_thousand_calls_leave_memory_as_it_was() {
-    let (first, last) = ten_thousand_calls().await;
-    assert!(last * 10 <= first * 11, "memory grew from {first} to {last} KiB");
-}
-
-/// The whole scenario; what was resident after a quarter of it and at its end, in KiB.
-async fn ten_thousand_calls() -> (u64, u64) {
     let host = Arc::new(Host::start(AGENTS, CALLS).await);
     let approver = approver::start(&host.site);
     let began = Instant::now();
@@ -100,7 +88,7 @@ async fn ten_thousand_calls() -> (u64, u64) {
     let report = site.verify_record();
     assert!(report.intact, "{report}");
     ledger.agrees_with(&site.record());
-    (at_first, at_last)
+    assert!(at_last * 10 <= at_first * 11, "memory grew from {at_first} to {at_last} KiB");
 }
 
 /// Waits for all agents, unless one of them ends before its time: then its call went wrong.

@@ -30,7 +30,7 @@ pub fn is_calm(said: &Said) {
 async fn help_says_what_each_command_is_for_and_is_no_error() {
     let top = run(bare().arg("--help")).await;
     assert_eq!((top.code, top.err.as_str()), (0, ""));
-    let commands = ["serve", "mcp", "demo", "pack", "approvals", "audit", "doctor", "token", "standing"];
+    let commands = ["serve", "mcp", "demo", "pack", "approvals", "standing", "policy", "audit", "doctor", "token"];
     for command in commands {
         assert!(top.out.contains(&format!("\n  {command} ")), "{}", top.out);
         let said = run(bare().args([command, "--help"])).await;

@@ -4,6 +4,7 @@
 
 mod agent;
 mod cli;
+mod cli_policy;
 mod cli_record;
 mod cli_site;
 mod cli_standing;

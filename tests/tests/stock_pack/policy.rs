@@ -219,3 +219,99 @@ fn the_operator_raises_what_the_publisher_signed() {
         assert_eq!(ended(&gate, &approval).await.unwrap().summary, "analyzed `sales.orders`");
     });
 }
+
+const CONDITIONS: &str = r#"
+version = 1
+
+[[rule]]
+name = "not the system's tables"
+actions = ["postgres.vacuum_table", "postgres.analyze_table"]
+decision = "deny"
+[rule.arguments]
+schema = { matches = "pg_*" }
+
+[[rule]]
+name = "vacuum takes a DBA"
+actions = ["postgres.vacuum_table"]
+decision = "approve"
+approvers = ["dba"]
+decide_within = "10m"
+reason_required = true
+
+[[rule]]
+name = "no large lists"
+actions = ["postgres.activity_detail"]
+decision = "deny"
+[rule.arguments]
+limit = { min = 100 }
+
+[[rule]]
+name = "one day that is over"
+actions = ["postgres.wal_status"]
+decision = "deny"
+outside = [{ first_day = "2020-01-01", last_day = "2020-01-01" }]
+
+[[rule]]
+name = "never"
+actions = ["postgres.connections"]
+decision = "deny"
+[rule.arguments]
+no_such_argument = { is = "x" }
+"#;
+
+#[test]
+fn arguments_and_the_time_decide_calls_and_hide_only_what_they_can_never_open() {
+    run(async {
+        let keeper = {
+            let mut keeper = world().await.primary.target("keeper", AGENT, "shop");
+            keeper.maintenance = Some(maintenance(APP));
+            keeper
+        };
+        let site = Site::with_stock_pack(&[keeper], "policy = \"policy.toml\"\n").await;
+        site.write("policy.toml", CONDITIONS);
+        let gate = site.gate().await;
+        let all = names(&gate, &principal());
+        for (action, listed) in [
+            ("postgres.activity_detail", true),
+            ("postgres.vacuum_table", true),
+            // It opens at no time that is left, but a rule with a window does not say so by itself.
+            ("postgres.wal_status", true),
+            // The rule counts for every call, since the action has no such argument.
+            ("postgres.connections", false),
+        ] {
+            assert_eq!(all.contains(action), listed, "{action}");
+        }
+        // The default that is filled in is below the limit; what is given is not.
+        assert!(call(&gate, "postgres.activity_detail", "keeper", json!({})).await.is_ok());
+        for (action, arguments, rule) in [
+            ("postgres.activity_detail", json!({ "limit": 100 }), "no large lists"),
+            (
+                "postgres.analyze_table",
+                json!({ "schema": "pg_catalog", "table": "pg_class" }),
+                "not the system's tables",
+            ),
+            ("postgres.vacuum_table", json!({ "schema": "pg_toast", "table": "x" }), "not the system's tables"),
+            ("postgres.wal_status", json!({}), "one day that is over"),
+        ] {
+            let (code, message) = refused(call(&gate, action, "keeper", arguments.clone()).await);
+            assert_eq!(code, Code::DeniedByPolicy, "{action}: {message}");
+            assert!(message.contains(rule), "{message}");
+            let line = site.record().pop().unwrap();
+            // What was denied is on the record as it was judged, so that another policy can be put to it.
+            assert_eq!((line["ev"].as_str(), line["verdict"].as_str()), (Some("call.refused"), Some("deny")));
+            assert_eq!(line["target_role"].as_str(), Some("primary"), "{line}");
+            for (name, value) in arguments.as_object().unwrap() {
+                assert_eq!(&line["arguments"][name], value, "{line}");
+            }
+            assert!(line["arguments_hmac"].as_str().is_some_and(|digest| digest.len() == 64), "{line}");
+        }
+        // What a rule asks of approvers stands in the request.
+        let arguments = json!({ "schema": "sales", "table": "orders" });
+        let approval = held(&gate, "postgres.vacuum_table", "keeper", arguments).await;
+        let pending = site.pending().into_iter().find(|pending| pending.id == approval).unwrap();
+        assert_eq!(pending.request.approvers, BTreeSet::from(["dba".to_owned()]));
+        assert_eq!(pending.decide_by.duration_since(pending.created_at).as_secs(), 600);
+        let refusal = site.decide(&approval, Decision::Approve, "grace").await.expect_err("she is in no group");
+        assert!(!refusal.message.is_empty());
+    });
+}

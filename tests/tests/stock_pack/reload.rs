@@ -1,7 +1,7 @@
 //! Packs, trust and policy are read again while calls are served: together or not at all, on the record before they are in
 //! force, and what is revoked is out whatever else is wrong.
 
-use std::{fs, path::Path, process::Stdio, sync::Arc, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Stdio, sync::Arc, time::Duration};
 
 use lockgate::{
     error::Code,
@@ -14,7 +14,7 @@ use lockgate_tests::{
     answers::refused,
     site::{Site, call, diagnose_pack, done, ended, held, principal, stock_pack},
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::{Value as Json, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -76,7 +76,10 @@ fn an_edited_policy_is_in_force_without_a_restart_and_a_broken_one_changes_nothi
         let told = lines(&site, "host.reload").pop().expect("it is on the record");
         assert_eq!((&told["policy_from"], &told["policy_to"]), (&json!(before), &json!(after)));
         assert_eq!((&told["cause"], &told["packs_in"], &told["packs_out"]), (&json!("files"), &json!([]), &json!([])));
-        assert_eq!(lines(&site, "policy.changed").last().expect("it is on the record")["to"], json!(after));
+        let told = lines(&site, "policy.changed").pop().expect("it is on the record");
+        assert_eq!((&told["from"], &told["to"]), (&json!(before), &json!(after)));
+        assert_eq!(told["changes"], json!(["rule `no uptime` added: deny; actions: postgres.uptime"]));
+        assert_eq!(told["file_owner"]["uid"], json!(geteuid().as_raw()));
 
         let changes = gate.changes();
         for (file, broken, code) in [
@@ -97,8 +100,50 @@ fn an_edited_policy_is_in_force_without_a_restart_and_a_broken_one_changes_nothi
             assert!(told["message"].as_str().expect("a text").contains(file), "{told}");
             site.write(file, &sound);
         }
+        // A policy that others may write is nobody's word.
+        fs::set_permissions(site.path("policy.toml"), fs::Permissions::from_mode(0o620)).expect("its mode is set");
+        let refusal = reloader.reload(Cause::Files).await.expect_err("others may write it");
+        assert!(refusal.message.contains("others may write it"), "{refusal:?}");
         assert!(!changes.has_changed().expect("the gate lives"), "nothing has changed");
         assert_eq!(lines(&site, "host.reload").len(), 1);
+        assert!(site.verify_record().intact);
+    });
+}
+
+#[test]
+fn what_changed_in_a_policy_is_known_across_a_restart() {
+    run(async {
+        let (site, opened) = opened().await;
+        let first = lines(&site, "policy.changed");
+        assert_eq!(first.len(), 1, "the first policy is a change too");
+        assert_eq!((&first[0]["from"], &first[0]["changes"]), (&Json::Null, &json!([])), "and here it is the defaults");
+        drop(opened);
+        drop(site.gate().await);
+        assert_eq!(lines(&site, "policy.changed").len(), 1, "the same policy is no change");
+        // Edited while nothing runs: other text, same meaning; then another meaning.
+        site.write("policy.toml", "version = 1 # a remark\n[defaults]\nhigh = \"approve\"\n");
+        drop(site.gate().await);
+        assert_eq!(lines(&site, "policy.changed").len(), 1, "a remark is no change");
+        site.write("policy.toml", &format!("{NO_UPTIME}[defaults]\nhigh = \"deny\"\n"));
+        drop(site.gate().await);
+        site.write("policy.toml", READS);
+        drop(site.gate().await);
+        let told: Vec<Json> = lines(&site, "policy.changed").into_iter().map(|line| line["changes"].clone()).collect();
+        assert_eq!(
+            told.get(1..),
+            Some(
+                &[
+                    json!([
+                        "default for risk `high`: approve → deny",
+                        "rule `no uptime` added: deny; actions: postgres.uptime"
+                    ]),
+                    json!([
+                        "default for risk `high`: deny → approve",
+                        "rule `no uptime` removed: it was deny; actions: postgres.uptime"
+                    ]),
+                ][..]
+            )
+        );
         assert!(site.verify_record().intact);
     });
 }
