@@ -77,7 +77,7 @@ fn what_only_grew_older_is_approved_as_it_was_shown() {
         assert!(!changes.is_empty() && !changes.is_material(), "{changes:?}");
         assert_eq!(cast(&site, &approval, as_asked(&approval), "").await.expect("it counts"), store::State::Approved);
         ended(&gate, &approval.id).await.expect("it ran");
-        gone(world().await.primary, victim.pid).await;
+        gone(victim.pid).await;
         // The record: asked, looked at with what was sent, voted on that evidence, decided, and only then consumed.
         let lines: Vec<_> = site.record().into_iter().filter(|line| line["approval"] == approval.id.as_str()).collect();
         let events: Vec<_> = lines.iter().map(|line| line["ev"].as_str().expect("an event")).collect();
@@ -119,7 +119,7 @@ fn a_request_whose_ground_is_gone_is_superseded_and_says_so() {
         let (gate, victim, approval) = asked(&site, "went").await;
         let pid = victim.pid;
         drop(victim);
-        gone(world().await.primary, pid).await;
+        gone(pid).await;
         let review = gate.review(&approval.id).await.expect("it is looked at");
         let Some((_, Finding::Gone { why })) = &review.answer else { panic!("{review:?}") };
         assert!(why.contains(&pid.to_string()), "{why}");
@@ -157,7 +157,7 @@ fn where_nobody_can_look_a_person_may_decide_and_says_why() {
         assert_eq!(vote["evidence_seen"], "as_requested");
         let gate = site.gate().await;
         ended(&gate, &approval.id).await.expect("it runs when the server is there again");
-        gone(world().await.primary, victim.pid).await;
+        gone(victim.pid).await;
     });
 }
 

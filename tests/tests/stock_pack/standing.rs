@@ -95,7 +95,7 @@ fn what_is_covered_runs_at_once_counted_and_on_the_record() {
             let answer = call(&gate, ACTION, "nightly", json!({ "pid": victim.pid })).await.expect("it is let through");
             let Answer::Done(outcome) = answer else { panic!("{answer:?}") };
             assert_eq!(outcome.approval, Some(Approved { id: one.id.clone(), by: "grace".into() }));
-            gone(world().await.primary, victim.pid).await;
+            gone(victim.pid).await;
             let told = site.run(&outcome.run);
             let events: Vec<_> = told.iter().map(|line| line["ev"].as_str().expect("an event")).collect();
             assert_eq!(events, ["call.intent", "standing.used", "call.outcome"]);
@@ -158,7 +158,7 @@ fn a_denial_of_policy_and_a_demand_for_more_people_are_above_it() {
         site.write("policy.toml", HELD);
         reloader.reload(Cause::Signal).await.expect("the policy is sound");
         assert!(matches!(call(&gate, ACTION, "above", arguments).await, Ok(Answer::Done(_))));
-        gone(world().await.primary, victim.pid).await;
+        gone(victim.pid).await;
     });
 }
 
@@ -195,7 +195,7 @@ fn who_stands_behind_the_calls_grants_nothing_and_profits_from_nothing_of_their_
         };
         let Answer::Pending(pending) = asks("ada", first.pid).await else { panic!("it was let through") };
         site.approve(&pending.approval).await;
-        gone(world().await.primary, first.pid).await;
+        gone(first.pid).await;
         let one = proposed(&site, &pending.approval, 9, Some("night")).await;
         let also = Voter { also_known_as: ["Ada".to_owned()].into(), ..admin("lovelace") };
         for (voter, code) in [
@@ -214,7 +214,7 @@ fn who_stands_behind_the_calls_grants_nothing_and_profits_from_nothing_of_their_
         }
         assert!(second.lives().await);
         assert!(matches!(asks("barbara", second.pid).await, Answer::Done(_)));
-        gone(world().await.primary, second.pid).await;
+        gone(second.pid).await;
     });
 }
 
