@@ -48,7 +48,7 @@ enum Command {
     /// Look at what agents ask for, and decide
     #[command(subcommand)]
     Approvals(approvals::ApprovalsCommand),
-    /// Let calls through in advance, within bounds: propose, approve, look at and revoke standing approvals
+    /// Let calls through in advance, within bounds, and take that back
     #[command(subcommand)]
     Standing(standing::StandingCommand),
     /// Verify, follow and export the record

@@ -4,11 +4,12 @@
 use super::terminal;
 use crate::{
     error::Refusal,
+    people::acting,
     store::{Store, Voter},
 };
 
-/// The person at the keyboard. Where the store knows nobody of this name, it is that user, in no group; and an admin, since who
-/// may open the state directory as lockgate's own user could do all that an admin can.
-pub(super) fn voter(_store: &dyn Store) -> Result<Voter, Refusal> {
-    Ok(Voter { is_admin: true, ..Voter::named(terminal::os_user()) })
+/// The person at the keyboard: the account that names this user as its own. Where there is none it is that user, in no group;
+/// and an admin, since who may open the state directory as lockgate's own user could do all that an admin can.
+pub(super) fn voter(store: &dyn Store) -> Result<Voter, Refusal> {
+    acting::of(store, &terminal::os_user())
 }

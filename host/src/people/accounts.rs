@@ -10,7 +10,7 @@ use crate::{
     audit::Entry,
     error::{Code, Refusal},
     outside::shown,
-    store::{Account, AccountChange, Disabled, Method, NewAccount, PortalRole, Session, random_bytes},
+    store::{Account, AccountChange, Disabled, Method, NewAccount, PortalRole, Session, Store, random_bytes},
 };
 
 /// Longest reason that is kept, in characters.
@@ -72,8 +72,8 @@ impl People {
                 .field("by", by),
         )
         .await?;
-        let now = self.now();
-        self.with_store(move |store| store.create_account(&new, now)).await
+        let (name, now) = (new.name.clone(), self.now());
+        self.carry_out(&name, move |store| store.create_account(&new, now)).await
     }
 
     /// Changes an account. Its sessions end if what it may do is other than before.
@@ -100,8 +100,8 @@ impl People {
                 .field("by", by),
         )
         .await?;
-        let now = self.now();
-        self.with_store(move |store| store.change_account(&before.name, &change, now)).await
+        let (name, now) = (before.name.clone(), self.now());
+        self.carry_out(&name, move |store| store.change_account(&before.name, &change, now)).await
     }
 
     /// Disables an account: its sessions end, its links can't be used, nobody comes in as it.
@@ -121,7 +121,8 @@ impl People {
                 .field("by", by),
         )
         .await?;
-        self.with_store(move |store| store.set_disabled(&account.name, Some(&disabled))).await
+        let name = account.name.clone();
+        self.carry_out(&name, move |store| store.set_disabled(&account.name, Some(&disabled))).await
     }
 
     /// Lets the person of a disabled account in again.
@@ -134,7 +135,8 @@ impl People {
             return Ok(account);
         }
         self.note(Entry::new("account.enabled").field("account", account.name.as_str()).field("by", by)).await?;
-        self.with_store(move |store| store.set_disabled(&account.name, None)).await
+        let name = account.name.clone();
+        self.carry_out(&name, move |store| store.set_disabled(&account.name, None)).await
     }
 
     /// Sets one's own password. Every other session of the account ends, and this one has another secret from then on.
@@ -157,7 +159,8 @@ impl People {
         )
         .await?;
         let (name, id, now) = (session.account.clone(), session.id.clone(), self.now());
-        self.with_store(move |store| store.set_password(&name, &kept, Some(&id), now)).await?;
+        let change = move |store: &dyn Store| store.set_password(&name, &kept, Some(&id), now);
+        self.carry_out(&session.account, change).await?;
         self.renew(session, Method::Password).await
     }
 }

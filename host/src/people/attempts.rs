@@ -20,7 +20,7 @@ use crate::{error::Refusal, rate::Rate};
 const OF_ADDRESS: (u32, u32) = (30, 240);
 /// Attempts as one person in a minute, and in a row, from one browser they used before, and from all others together. At one a minute,
 /// somebody who guesses has some half a million tries a year.
-const AS_PERSON: (u32, u32) = (1, 10);
+const AS_PERSON: (u32, u32) = (1, 20);
 /// Failed attempts of which there is a line on the record in a minute, and in a row; the others are counted in the next line.
 const RECORDED: (u32, u32) = (30, 60);
 
@@ -114,7 +114,7 @@ mod tests {
         let attempts = Attempts::new([1; 32]);
         let device = attempts.device("grace", None).unwrap();
         let guesses = (0..100).filter(|n| attempts.of("grace", &at(&format!("192.0.2.{n}"), None)).is_ok()).count();
-        assert_eq!(guesses, 10, "whatever addresses they come from");
+        assert_eq!(guesses, 20, "whatever addresses they come from");
         assert!(attempts.of("grace", &at("192.0.2.1", Some(&device))).is_ok(), "her own browser");
         assert!(attempts.of("ada", &at("192.0.2.1", None)).is_ok(), "another person");
         let others = attempts.device("ada", None).unwrap();
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(attempts.device("grace", Some(&device)).unwrap(), device);
         assert_ne!(attempts.device("ada", Some(&device)).unwrap(), device);
         let tried = (0..100).filter(|_| attempts.of("grace", &at("::1", Some(&device))).is_ok()).count();
-        assert_eq!(tried, 10);
+        assert_eq!(tried, 20);
     }
 
     #[test]

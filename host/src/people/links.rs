@@ -9,7 +9,7 @@ use super::{Origin, People, Secret, names, password, sessions::Opened};
 use crate::{
     audit::Entry,
     error::{Code, Refusal},
-    store::{Account, Link, Method, NewAccount, NewLink, PortalRole, random_bytes},
+    store::{Account, Link, Method, NewAccount, NewLink, PortalRole, Store, random_bytes},
 };
 
 /// How long a link can be used: long enough for somebody in another time zone to wake up.
@@ -108,7 +108,8 @@ impl People {
         )
         .await?;
         let (sha256, now) = (secret.sha256(), self.now());
-        let account = self.with_store(move |store| store.create_first_admin(&sha256, &new, &kept, now)).await?;
+        let make = move |store: &dyn Store| store.create_first_admin(&sha256, &new, &kept, now);
+        let account = self.carry_out(&name, make).await?;
         self.begin(&account, Method::Link, self.now(), from).await
     }
 
@@ -130,7 +131,7 @@ impl People {
         )
         .await?;
         let (sha256, now) = (secret.sha256(), self.now());
-        let account = self.with_store(move |store| store.use_link(&sha256, &kept, now)).await?;
+        let account = self.carry_out(&name, move |store| store.use_link(&sha256, &kept, now)).await?;
         self.begin(&account, Method::Link, self.now(), from).await
     }
 

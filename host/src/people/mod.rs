@@ -150,6 +150,28 @@ impl People {
         Ok(())
     }
 
+    /// Makes a change of an account whose line is on the record already. If it is refused, that is on the record too: a line
+    /// that says what was about to be must not stand alone.
+    async fn carry_out<T, E>(
+        &self,
+        account: &str,
+        work: impl FnOnce(&dyn Store) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        E: Into<Refusal> + Send + 'static,
+    {
+        match self.with_store(work).await {
+            Ok(done) => Ok(done),
+            Err(refusal) => {
+                let entry =
+                    Entry::new("account.refused").field("account", account).field("code", refusal.code.as_str());
+                self.note(entry).await?;
+                Err(refusal)
+            }
+        }
+    }
+
     /// Does a blocking piece of work of the store off the async threads.
     async fn with_store<T, E>(
         &self,

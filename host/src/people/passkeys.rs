@@ -192,7 +192,7 @@ impl People {
         )
         .await?;
         let kept = new.clone();
-        self.with_store(move |store| store.add_passkey(&kept)).await?;
+        self.carry_out(&session.account, move |store| store.add_passkey(&kept)).await?;
         Ok(new)
     }
 
@@ -212,7 +212,7 @@ impl People {
                 .field("by", by),
         )
         .await?;
-        self.with_store(move |store| store.remove_passkey(&passkey.account, &passkey.id)).await
+        self.carry_out(account, move |store| store.remove_passkey(&passkey.account, &passkey.id)).await
     }
 
     /// A challenge for whoever says to be somebody.

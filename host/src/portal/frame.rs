@@ -150,8 +150,7 @@ fn ways(visitor: &Visitor, here: Here) -> Markup {
     html! {
         nav aria-label="Pages" {
             ul {
-                @for (place, address, word, least) in WAYS.iter().filter(|way| role >= Some(way.3)) {
-                    @let _ = least;
+                @for (place, address, word, _) in WAYS.iter().filter(|way| role >= Some(way.3)) {
                     li { a href=(address) aria-current=[(*place == here).then_some("page")] { (word) } }
                 }
             }

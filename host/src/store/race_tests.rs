@@ -8,7 +8,10 @@ use std::{
     path::Path,
     sync::{Barrier, Mutex},
     thread,
+    time::{Duration, Instant},
 };
+
+use jiff::SignedDuration;
 
 use super::{standing_tests::*, testing::*, *};
 
@@ -23,6 +26,19 @@ fn quick_store() -> (tempfile::TempDir, SqliteStore) {
     let dir = dir.or_else(|_| tempfile::tempdir()).unwrap();
     let store = SqliteStore::open(&dir.path().join("lockgate.db")).unwrap();
     (dir, store)
+}
+
+/// An agent has no more than so many requests pending.
+fn from_another(request: &mut Request, round: usize) {
+    request.requester.agent = format!("bot-{round}");
+}
+
+/// Lets the one or the other begin a little later, by less than a transaction takes, so that each comes first sometimes.
+fn stagger(round: usize, prime: usize) {
+    let until = Instant::now() + Duration::from_micros(u64::try_from(round * prime % 211).unwrap());
+    while Instant::now() < until {
+        std::hint::spin_loop();
+    }
 }
 
 /// What the record would have: each line is written inside the step's transaction, as `gate::decide` writes it.
@@ -49,6 +65,7 @@ fn race<S: Sync, A: Send, B: Send>(
                         let mut said = Vec::new();
                         for (round, item) in rounds.iter().enumerate() {
                             start.wait();
+                            stagger(round, 7_919);
                             said.push(other(&other_store, item, &|line| lines.lock().unwrap().push((round, line))));
                             end.wait();
                         }
@@ -57,6 +74,7 @@ fn race<S: Sync, A: Send, B: Send>(
                     let mut firsts = Vec::new();
                     for (round, item) in rounds.iter().enumerate() {
                         start.wait();
+                        stagger(round, 104_729);
                         firsts.push(one(&store, item, &|line| lines.lock().unwrap().push((round, line))));
                         end.wait();
                     }
@@ -91,7 +109,7 @@ fn cast(store: &SqliteStore, vote: &Vote, say: &dyn Fn(&'static str)) -> Result<
 #[test]
 fn approve_and_deny() {
     race(
-        |store, _| pending(store, |_| ()),
+        |store, round| pending(store, |request| from_another(request, round)),
         |store, approval, say| cast(store, &approve(approval, "grace", 2), say),
         |store, approval, say| cast(store, &deny(approval, "edsger", 2), say),
         |store, approval, approved, denied, recorded| {
@@ -118,10 +136,19 @@ fn approve_and_deny() {
 fn approve_and_expire() {
     // The voter's clock says that it is in time, the other's that it is over: as near to each other as clocks can be.
     race(
-        |store, _| pending(store, |_| ()),
-        |store, approval, say| cast(store, &approve(approval, "grace", 3_599), say),
+        |store, round| {
+            pending(store, |request| {
+                from_another(request, round);
+                // Each at a time of its own, so that one round's end is not another's.
+                request.decide_within = Duration::from_secs(3_600 + u64::try_from(round).unwrap());
+            })
+        },
         |store, approval, say| {
-            let due = store.expire_due(at(3_600)).unwrap();
+            let last = approval.decide_by - SignedDuration::from_secs(1);
+            cast(store, &Vote { now: last, ..approve(approval, "grace", 0) }, say)
+        },
+        |store, approval, say| {
+            let due = store.expire_due(approval.decide_by).unwrap();
             let ours = due.iter().any(|expired| expired.id == approval.id);
             if ours {
                 say("expired");
@@ -145,7 +172,12 @@ fn approve_and_expire() {
 #[test]
 fn approve_and_approve() {
     race(
-        |store, round| pending(store, |request| request.needed = 1 + u32::try_from(round % 2).unwrap()),
+        |store, round| {
+            pending(store, |request| {
+                from_another(request, round);
+                request.needed = 1 + u32::try_from(round % 2).unwrap();
+            })
+        },
         |store, approval, say| cast(store, &approve(approval, "grace", 2), say),
         |store, approval, say| cast(store, &approve(approval, "edsger", 2), say),
         |store, approval, one, other, recorded| {
@@ -170,7 +202,12 @@ fn the_same_person_under_two_names_and_approve() {
         ..approve(approval, person, 2)
     };
     race(
-        |store, _| pending(store, |request| request.needed = 2),
+        |store, round| {
+            pending(store, |request| {
+                from_another(request, round);
+                request.needed = 2;
+            })
+        },
         |store, approval, say| cast(store, &named(approval, "grace"), say),
         |store, approval, say| cast(store, &named(approval, "ghopper"), say),
         |store, approval, one, other, recorded| {

@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use lockgate_tests::site::Site;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::{
     agent::{pending, rows},
+    cli::assert_error,
     door::Served,
-    process::succeeds,
+    process::{lockgate, run, succeeds},
     stage::{Stage, session},
 };
 
@@ -42,7 +43,13 @@ pub async fn reads_answer_acts_work_and_maintenance_is_refused(
     assert!(began.elapsed() >= Duration::from_secs(1), "it answered pending before hold_seconds were over");
     victim.simple_query("SELECT 1").await.expect("nobody has decided");
     let digest = held["digest"].as_str().expect("a digest");
-    succeeds(site, &["approvals", "approve", &approval, "--digest", digest, "--reason", "a report can wait"]).await;
+    // Its last query is another one by now: whoever decides has to have seen that.
+    let approve = ["approvals", "approve", &approval, "--digest", digest, "--reason", "a report can wait"];
+    assert_error(&run(lockgate(site).args(approve)).await, 1, "evidence_changed", &["`query`"]);
+    let fresh = succeeds(site, &["approvals", "show", &approval, "--fresh", "--json"]).await;
+    let fresh: Json = serde_json::from_str(&fresh).expect("JSON");
+    let seen = fresh["review"]["answer"][1]["digest"].as_str().expect("a digest");
+    succeeds(site, &[&approve[..], &["--seen", seen]].concat()).await;
     let again = json!({ "approval_id": approval, "wait_seconds": 50 });
     let (_, done) = served.answer(token, "lockgate.await_approval", &again).await;
     assert_eq!((&done["status"], &done["target"]), (&json!("done"), &json!("standby1")), "{done}");

@@ -40,7 +40,7 @@ impl Pair {
         Self { id, key: SigningKey::from_bytes(&[seed; 32]) }
     }
 
-    fn public(&self) -> Value {
+    pub fn public(&self) -> Value {
         let x = URL_SAFE_NO_PAD.encode(self.key.verifying_key().as_bytes());
         json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": self.id, "x": x })
     }

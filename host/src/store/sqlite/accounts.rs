@@ -299,3 +299,130 @@ fn read(row: &Row<'_>) -> Result<Account, StoreError> {
 fn to_json(groups: &BTreeSet<String>) -> Result<String, StoreError> {
     serde_json::to_string(groups).map_err(|error| StoreError::Invalid(error.to_string()))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use std::time::Duration;
+
+    use rusqlite::Connection as Raw;
+
+    use super::*;
+    use crate::store::{
+        Accounts as _, Method, NewSession, PortalRole, SESSION_LIMIT, SessionLimits, SqliteStore,
+        testing::{at, store},
+    };
+
+    const LIMITS: SessionLimits =
+        SessionLimits { idle: Duration::from_secs(1_000), absolute: Duration::from_secs(10_000) };
+    const PHC: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA";
+
+    fn new(name: &str, byte: u8, role: PortalRole) -> NewAccount {
+        NewAccount {
+            name: name.into(),
+            handle: [byte; 16],
+            role,
+            groups: BTreeSet::from(["dba".to_owned()]),
+            os_user: None,
+            email: None,
+            created_by: "tests".into(),
+        }
+    }
+
+    fn session(n: u8, account: &str) -> NewSession {
+        NewSession {
+            id: format!("ses_{n}"),
+            sha256: [n; 32],
+            account: account.into(),
+            method: Method::Password,
+            address: "127.0.0.1".into(),
+            agent: "tests".into(),
+            confirmed_at: at(i64::from(n)),
+        }
+    }
+
+    fn admin() -> (tempfile::TempDir, SqliteStore) {
+        let (state, store) = store();
+        store.create_account(&new("grace", 1, PortalRole::Admin), at(0)).unwrap();
+        store.set_password("grace", PHC, None, at(0)).unwrap();
+        (state, store)
+    }
+
+    #[test]
+    fn an_account_has_few_sessions_and_the_one_used_longest_ago_makes_room() {
+        let (_state, store) = admin();
+        let last = u8::try_from(SESSION_LIMIT).unwrap() + 1;
+        for n in 1..=last {
+            store.open_session(&session(n, "grace"), None, at(i64::from(n))).unwrap();
+        }
+        let open = store.sessions_of("grace", LIMITS, at(100)).unwrap();
+        assert_eq!(open.len(), usize::try_from(SESSION_LIMIT).unwrap());
+        assert!(open.iter().all(|session| session.id != "ses_1"), "the first made room");
+        assert!(store.session(&[1; 32], LIMITS, at(100)).unwrap().is_none());
+        assert!(store.session(&[last; 32], LIMITS, at(100)).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_session_of_a_disabled_account_is_none_though_nobody_ended_it() {
+        let (_state, store) = admin();
+        store.create_account(&new("ada", 2, PortalRole::Viewer), at(0)).unwrap();
+        store.open_session(&session(1, "ada"), None, at(1)).unwrap();
+        let raw = Raw::open(store.path()).unwrap();
+        let sql = "UPDATE accounts SET disabled_at = 1, disabled_by = 'x', disabled_reason = '' WHERE name = 'ada'";
+        raw.execute(sql, []).unwrap();
+        assert!(store.session(&[1; 32], LIMITS, at(2)).unwrap().is_none());
+        assert!(store.open_session(&session(2, "ada"), None, at(2)).is_err());
+    }
+
+    #[test]
+    fn of_two_who_take_each_others_role_away_one_stays() {
+        let (_state, store) = admin();
+        store.create_account(&new("ada", 2, PortalRole::Admin), at(0)).unwrap();
+        store.set_password("ada", PHC, None, at(0)).unwrap();
+        let lower = |name: &str| {
+            let account = store.account(name).unwrap().unwrap();
+            let change = AccountChange { role: PortalRole::Viewer, ..AccountChange::of(&account) };
+            store.change_account(name, &change, at(1))
+        };
+        let both = std::thread::scope(|scope| {
+            let (one, other) = (scope.spawn(|| lower("ada")), scope.spawn(|| lower("grace")));
+            [one.join().unwrap(), other.join().unwrap()]
+        });
+        assert_eq!(both.iter().filter(|result| result.is_ok()).count(), 1);
+        assert!(both.iter().any(|result| matches!(result, Err(AccountError::LastAdmin { .. }))));
+    }
+
+    #[test]
+    fn a_password_that_was_changed_meanwhile_is_not_written_over() {
+        let (_state, store) = admin();
+        store.rehash_password("grace", "$argon2id$other", "$argon2id$new").unwrap();
+        assert_eq!(store.password("grace").unwrap().as_deref(), Some(PHC));
+        store.rehash_password("grace", PHC, "$argon2id$new").unwrap();
+        assert_eq!(store.password("grace").unwrap().as_deref(), Some("$argon2id$new"));
+    }
+
+    #[test]
+    fn whoever_opens_the_file_can_not_bend_what_stays() {
+        let (_state, store) = admin();
+        store.open_session(&session(1, "grace"), None, at(1)).unwrap();
+        store.end_session("grace", "ses_1", "tests", at(2)).unwrap();
+        let link = NewLink { sha256: [5; 32], account: None, made_by: "tests".into(), valid: Duration::from_secs(60) };
+        store.create_link(&link, at(3)).unwrap();
+        store.create_link(&NewLink { sha256: [6; 32], ..link }, at(4)).unwrap();
+        let raw = Raw::open(store.path()).unwrap();
+        for sql in [
+            "UPDATE accounts SET name = 'mallory'",
+            "UPDATE accounts SET created_by = 'mallory'",
+            "UPDATE accounts SET role = 'owner'",
+            "UPDATE accounts SET password = 'in the clear'",
+            "DELETE FROM accounts",
+            "UPDATE sessions SET ended_at = NULL, ended_why = NULL",
+            "UPDATE sessions SET account = 'mallory'",
+            "UPDATE links SET account = 'grace'",
+            "UPDATE links SET closed_at = NULL, closed_why = NULL WHERE sha256 = X'0505050505050505050505050505050505050505050505050505050505050505'",
+            "INSERT INTO account_names VALUES ('grace', 'grace')",
+        ] {
+            assert!(raw.execute(sql, []).is_err(), "{sql}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! People's door as browsers and attackers see it: the portal's own router on a socket, spoken to over HTTP by hand, with the
+//! store and the record of a real host behind it and a clock that tests set. What needs the whole program starts it.
+
+mod authenticator;
+mod browser;
+mod doors;
+mod forms;
+mod issuer;
+#[path = "../mcp_door/issuer.rs"]
+#[allow(dead_code, reason = "here it is for its keys")]
+mod keys;
+mod links;
+mod logins;
+mod oidc;
+mod passkeys;
+mod roles;
+mod serve;
+mod sessions;
+mod world;
