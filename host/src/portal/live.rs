@@ -51,6 +51,7 @@ pub fn status() -> Markup {
     html! {
         p.live.quiet #live-status data-now=(Timestamp::now().as_millisecond()) {}
         p.unseen #live-voice aria-live="polite" {}
+        noscript { p.quiet { "Without JavaScript: load the page again to see what changed." } }
     }
 }
 
