@@ -191,9 +191,12 @@ async fn only_what_was_on_the_screen_is_decided() {
         assert!(reply.status == 409 && reply.body.contains(code), "{digest} {seen}: {} {}", reply.status, reply.body);
     }
     // A link that was made for another request leads to nothing, and so does denying by another's digest.
-    let reply = grace.get(&format!("/approvals/{other}/approve?digest={}", &asked.field("digest").expect("one")[..12])).await;
+    let reply =
+        grace.get(&format!("/approvals/{other}/approve?digest={}", &asked.field("digest").expect("one")[..12])).await;
     assert!(reply.status == 409 && reply.body.contains("digest_mismatch"), "{}", reply.body);
-    let reply = grace.post(&format!("/approvals/{other}/deny"), &token, &[("digest", &asked.field("digest").expect("one"))]).await;
+    let reply = grace
+        .post(&format!("/approvals/{other}/deny"), &token, &[("digest", &asked.field("digest").expect("one"))])
+        .await;
     assert_eq!(reply.status, 409);
     assert_eq!(votes(&host, "approval.decided"), 0);
     assert!(victim.lives().await && other_victim.lives().await);
@@ -300,7 +303,12 @@ async fn whatever_others_write_is_text() {
     let id = host.asked_because(victim.pid, evil).await;
     let shown = |body: &str| body.contains("&lt;script&gt;alert(1)");
     let mut looked = Vec::new();
-    for path in ["/".to_owned(), format!("/approvals/{id}"), format!("/approvals/{id}/approve"), format!("/approvals/{id}/deny")] {
+    for path in [
+        "/".to_owned(),
+        format!("/approvals/{id}"),
+        format!("/approvals/{id}/approve"),
+        format!("/approvals/{id}/deny"),
+    ] {
         let reply = grace.get(&path).await;
         assert_eq!(reply.status, 200, "{path}");
         markup::check(&path, &reply.body);

@@ -66,7 +66,9 @@ async fn from_a_request_in_two_clicks_to_its_end() {
     assert!(made.status == 303 && made.to().starts_with("/standing/sta_"), "{} {}", made.status, made.body);
     let address = made.to().to_owned();
     let proposed = page(&mut barbara, &address).await;
-    for part in ["proposed", "1</code> to <code>9999999", "agent claude of ada", "<strong>1</strong> of 1 requests", &reason] {
+    for part in
+        ["proposed", "1</code> to <code>9999999", "agent claude of ada", "<strong>1</strong> of 1 requests", &reason]
+    {
         assert!(proposed.contains(part), "{part}: {proposed}");
     }
     assert!(!proposed.contains("Approve exactly this"), "an approver puts nothing in force: {proposed}");
@@ -112,7 +114,8 @@ async fn from_a_request_in_two_clicks_to_its_end() {
     assert!(matches!(answer, Ok(Answer::Pending(_))), "{answer:?}");
     assert!(page(&mut vera, "/standing").await.contains("Let nothing through any more"));
     let record = host.site.record();
-    for (event, who) in [("standing.proposed", "barbara"), ("standing.approved", "root"), ("standing.revoked", "root")] {
+    for (event, who) in [("standing.proposed", "barbara"), ("standing.approved", "root"), ("standing.revoked", "root")]
+    {
         let line = record.iter().find(|line| line["ev"] == event).unwrap_or_else(|| panic!("{event} is on the record"));
         assert!(line["by"] == who || line["person"] == who, "{line}");
     }
