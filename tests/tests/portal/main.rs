@@ -3,17 +3,22 @@
 
 mod authenticator;
 mod browser;
+mod decide;
 mod doors;
 mod forms;
+mod host;
 mod issuer;
 #[path = "../mcp_door/issuer.rs"]
 #[allow(dead_code, reason = "here it is for its keys")]
 mod keys;
 mod links;
+mod live;
 mod logins;
+mod markup;
 mod oidc;
 mod passkeys;
 mod roles;
 mod serve;
 mod sessions;
+mod standing;
 mod world;

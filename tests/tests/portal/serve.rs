@@ -34,7 +34,7 @@ async fn site(portal: SocketAddr, agents: SocketAddr) -> Site {
     Site::with_stock_pack(&[target], &more).await
 }
 
-fn lockgate(site: &Site) -> Command {
+pub fn lockgate(site: &Site) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lockgate_cli"));
     for (name, _) in std::env::vars_os() {
         if name
@@ -57,7 +57,7 @@ async fn run(site: &Site, arguments: &[&str]) -> (i32, String) {
 }
 
 /// A server that listens, and what it prints.
-async fn serve(site: &Site, at: SocketAddr) -> (Child, Lines<BufReader<ChildStdout>>) {
+pub async fn serve(site: &Site, at: SocketAddr) -> (Child, Lines<BufReader<ChildStdout>>) {
     let mut server = lockgate(site).arg("serve").spawn().expect("it is started");
     let lines = BufReader::new(server.stdout.take().expect("a pipe")).lines();
     let began = Instant::now();
@@ -69,7 +69,7 @@ async fn serve(site: &Site, at: SocketAddr) -> (Child, Lines<BufReader<ChildStdo
     (server, lines)
 }
 
-async fn stop(mut server: Child) {
+pub async fn stop(mut server: Child) {
     let id =
         server.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw).expect("a process");
     rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it hears");
