@@ -7,21 +7,24 @@
 //! sent, since [`Once::begin`] is on disk before anything else is; such an operation is taken over and run again. One that
 //! had begun is unknown and never run again. What waits for a person is neither: it ends when its approval does.
 
+mod ending;
+mod facts;
+mod kept;
+mod once;
+
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument as _;
 
+pub(super) use self::once::Once;
+use self::{facts::Facts, kept::Kept};
 use super::{
     Gate, Prepared, Step, Stop,
     call::{Answer, Call, Hold, Outcome, Pending, Principal, Progress, Refused},
@@ -29,10 +32,7 @@ use super::{
 use crate::{
     error::{Code, Refusal},
     observe,
-    store::{
-        self, ChangeMark, Claim, ClaimedOperation, FactsDigest, NewOperation, Operation, OperationKey, OperationState,
-        RESULT_LIMIT, Store, instance,
-    },
+    store::{self, ChangeMark, Claim, NewOperation, Operation, OperationKey, OperationState, instance},
 };
 
 /// How often a waiting caller is told that it is still waiting, and looks whether the process it waits for lives.
@@ -77,120 +77,6 @@ enum Stage {
     Known(Box<Operation>),
     /// The store can't say. Nothing ran.
     Unclaimed(Refusal),
-}
-
-/// What an operation is, to tell it from another under the same id.
-struct Facts {
-    action: String,
-    target: String,
-    arguments: serde_json::Map<String, serde_json::Value>,
-    digest: FactsDigest,
-}
-
-impl Facts {
-    fn of(prepared: &Prepared) -> Self {
-        let (action, target) = (prepared.asked.entry.name.to_string(), prepared.asked.target.name().to_owned());
-        let arguments = prepared.arguments.json().clone();
-        let digest = FactsDigest::of(&action, &target, &arguments);
-        Self { action, target, arguments, digest }
-    }
-
-    /// What differs from the call that has the id, by kind; none if nothing does.
-    fn conflict(&self, action: &str, target: &str, digest: FactsDigest, run: &str) -> Option<Refusal> {
-        if self.digest == digest {
-            return None;
-        }
-        let mut kinds = Vec::new();
-        if self.action != action {
-            kinds.push("action");
-        }
-        if self.target != target {
-            kinds.push("target");
-        }
-        // Arguments of another action can't be compared with these.
-        if self.action == action && FactsDigest::of(action, target, &self.arguments) != digest {
-            kinds.push("arguments");
-        }
-        let verb = if kinds.len() == 1 && kinds != ["arguments"] { "differs" } else { "differ" };
-        let kinds = kinds.join(" and the ");
-        let message = format!("this `operation_id` belongs to another call, run `{run}`: the {kinds} {verb}");
-        Some(Refusal::new(Code::OperationConflict, message))
-    }
-}
-
-/// An answer as it is kept.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Kept {
-    Outcome(Box<Outcome>),
-    Refusal(Refusal),
-}
-
-impl Kept {
-    fn of(end: &Result<Box<Outcome>, Refusal>) -> serde_json::Value {
-        let kept = match end {
-            Ok(outcome) => Self::Outcome(outcome.clone()),
-            Err(refusal) => Self::Refusal(refusal.clone()),
-        };
-        let json = kept.to_json();
-        match kept {
-            Self::Outcome(outcome) if json.to_string().len() > RESULT_LIMIT => {
-                Self::Outcome(Box::new(without_result(*outcome))).to_json()
-            }
-            _ => json,
-        }
-    }
-
-    fn to_json(&self) -> serde_json::Value {
-        serde_json::to_value(self).unwrap_or(serde_json::Value::Null)
-    }
-}
-
-fn without_result(outcome: Outcome) -> Outcome {
-    Outcome {
-        tables: Vec::new(),
-        notices: Vec::new(),
-        findings: Vec::new(),
-        suggestion: None,
-        result_not_kept: true,
-        ..outcome
-    }
-}
-
-/// An operation that this process has claimed, for whoever carries it out.
-pub(super) struct Once {
-    claimed: ClaimedOperation,
-    instead_of: Option<String>,
-    store: Arc<dyn Store>,
-    /// Set before the store is asked to note it: from then on only its own process may end it.
-    begun: AtomicBool,
-    noted: AtomicBool,
-}
-
-impl Once {
-    /// The run of a process that died, whose place this run takes.
-    pub(super) fn instead_of(&self) -> Option<&str> {
-        self.instead_of.as_deref()
-    }
-
-    /// Whether something other than a read may have been sent, or is about to be.
-    pub(super) fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::SeqCst)
-    }
-
-    /// To be called before anything other than a read is sent, which must not be if this fails: that it was about to be is
-    /// on disk, and no other process has taken the operation over.
-    pub(super) async fn begin(self: &Arc<Self>) -> Result<(), Refusal> {
-        if self.noted.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-        self.begun.store(true, Ordering::SeqCst);
-        let once = Arc::clone(self);
-        let noted = tokio::task::spawn_blocking(move || once.store.begin_operation(&once.claimed)).await;
-        noted.map_err(|e| Refusal::new(Code::StoreUnavailable, e.to_string()))??;
-        self.noted.store(true, Ordering::SeqCst);
-        Ok(())
-    }
 }
 
 impl Gate {
@@ -518,75 +404,6 @@ impl Gate {
             }
         }
     }
-
-    /// What a dead process was carrying out: unknown if it had begun, on the record before the store; otherwise whoever
-    /// claims it next takes it over.
-    async fn close_lost(&self, lost: &Operation) -> Result<(), Refusal> {
-        // Read again: it may have ended before its process did, and it may have begun since it was read.
-        let key = lost.key.clone();
-        let now = self.with_store(move |store| store.operation(&key)).await??;
-        let Some(lost) = now.filter(|now| now.run == lost.run && now.state == OperationState::Running && now.begun)
-        else {
-            return Ok(());
-        };
-        self.journal.operation_lost(&lost).await?;
-        let unknown = "the lockgate process that was carrying this out ended before it could say how it went";
-        let result = Kept::of(&Err(ended(Refusal::new(Code::OutcomeUnknown, unknown))));
-        match self.with_store(move |store| store.close_operation(&lost, &result, Timestamp::now())).await? {
-            // Somebody else has just said the same.
-            Ok(()) | Err(store::StoreError::OperationLost { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Ends what processes that are gone were carrying out, when this one starts.
-    pub(crate) async fn close_lost_operations(&self) -> Result<(), Refusal> {
-        let is_alive = self.is_alive();
-        for lost in self.with_store(|store| store.running_operations()).await?? {
-            if is_alive(&lost.instance) {
-                continue;
-            }
-            if lost.begun {
-                self.close_lost(&lost).await?;
-            } else {
-                self.with_store(move |store| store.forget_operation(&lost)).await??;
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits until what is still being carried out without a caller has ended and its end is kept. What takes longer than
-    /// half of this time is called off, and has the other half to say so.
-    pub async fn wind_up(&self, within: Duration) {
-        if self.all_over(within / 2).await {
-            return;
-        }
-        self.stopping.cancel();
-        self.all_over(within / 2).await;
-    }
-
-    async fn all_over(&self, within: Duration) -> bool {
-        let stages: Vec<_> = self.operations.lock().values().map(|underway| underway.stage.clone()).collect();
-        let all = async {
-            for mut stage in stages {
-                // A sender that is gone has nothing more to say either.
-                let _ = stage.wait_for(|stage| !matches!(stage, Stage::Claiming | Stage::Running)).await;
-            }
-        };
-        tokio::time::timeout(within, all).await.is_ok()
-    }
-
-    /// Comes when a call is to be stopped. A named call that has begun to act goes on without its caller, who can come back
-    /// for the answer; only the end of the host stops it.
-    pub(super) async fn called_off(&self, once: Option<&Arc<Once>>, cancel: &CancellationToken) {
-        tokio::select! {
-            () = cancel.cancelled() => {}
-            () = self.stopping.cancelled() => return,
-        }
-        if once.is_some_and(|once| once.has_begun()) {
-            self.stopping.cancelled().await;
-        }
-    }
 }
 
 impl Operations {
@@ -625,83 +442,5 @@ fn replay(answer: Result<Answer, Refused>) -> Result<Answer, Refused> {
         Ok(Answer::Done(outcome)) => Ok(Answer::Done(Box::new(Outcome { replayed: true, ..*outcome }))),
         Ok(Answer::Pending(pending)) => Ok(Answer::Pending(Box::new(Pending { replayed: true, ..*pending }))),
         Err(Refused { run, refusal }) => Err(Refused { run, refusal: refusal.as_replay() }),
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::value::{Column, ColumnKind, RowSet, Table, Value};
-
-    fn outcome(rows: usize) -> Outcome {
-        let columns = vec![Column { name: "note".into(), kind: ColumnKind::Text }];
-        let rows = (0..rows).map(|_| vec![Value::Text("x".repeat(1_000))]).collect();
-        Outcome {
-            run: "run_1".into(),
-            action: "a.b".into(),
-            target: "t".into(),
-            summary: "looked at all of it".into(),
-            tables: vec![Table { title: "all".into(), rows: Arc::new(RowSet { columns, rows }) }],
-            notices: vec!["a notice".into()],
-            findings: Vec::new(),
-            suggestion: None,
-            approval: None,
-            record_degraded: true,
-            replayed: false,
-            result_not_kept: false,
-        }
-    }
-
-    fn kept(end: &Result<Box<Outcome>, Refusal>) -> Kept {
-        let json = Kept::of(end);
-        assert!(json.to_string().len() <= RESULT_LIMIT);
-        serde_json::from_value(json).unwrap()
-    }
-
-    #[test]
-    fn an_answer_is_read_back_as_it_left() {
-        let Kept::Outcome(back) = kept(&Ok(Box::new(outcome(3)))) else { panic!() };
-        assert_eq!(*back, outcome(3));
-        let refusal = ended(Refusal::new(Code::NotFound, "no table"));
-        let Kept::Refusal(back) = kept(&Err(refusal.clone())) else { panic!() };
-        assert_eq!(back, refusal);
-    }
-
-    #[test]
-    fn of_an_answer_that_is_too_large_the_summary_is_left_and_it_says_so() {
-        let Kept::Outcome(back) = kept(&Ok(Box::new(outcome(300)))) else { panic!() };
-        assert!(back.result_not_kept && back.tables.is_empty() && back.notices.is_empty());
-        assert_eq!(
-            (back.summary.as_str(), back.run.as_str(), back.record_degraded),
-            ("looked at all of it", "run_1", true)
-        );
-    }
-
-    #[test]
-    fn a_conflict_names_kinds_and_no_values() {
-        let facts = |action: &str, target: &str, pid: i64| {
-            let arguments = json!({ "pid": pid }).as_object().unwrap().clone();
-            let digest = FactsDigest::of(action, target, &arguments);
-            Facts { action: action.into(), target: target.into(), arguments, digest }
-        };
-        let said = |asked: &Facts, there: &Facts| {
-            asked.conflict(&there.action, &there.target, there.digest, "run_1").map(|refusal| refusal.message)
-        };
-        let there = facts("p.cancel", "orders", 4471);
-        assert_eq!(said(&facts("p.cancel", "orders", 4471), &there), None);
-        for (asked, kinds) in [
-            (facts("p.cancel", "orders", 4472), "the arguments differ"),
-            (facts("p.cancel", "shop", 4471), "the target differs"),
-            (facts("p.cancel", "shop", 4472), "the target and the arguments differ"),
-            (facts("p.kill", "orders", 4472), "the action differs"),
-            (facts("p.kill", "shop", 4471), "the action and the target differ"),
-        ] {
-            let message = said(&asked, &there).unwrap();
-            assert!(message.contains("`run_1`") && message.contains(kinds), "{message}");
-            assert!(!["447", "shop", "orders", "kill"].iter().any(|value| message.contains(value)), "{message}");
-        }
     }
 }

@@ -142,7 +142,7 @@ impl Gate {
         }
         let asks = requester(principal);
         // Policy and pack of now, not of when the call began: what was denied or taken out in between is not let through.
-        let decision = self.decide(principal, &prepared.asked, &job.arguments);
+        let decision = self.decide(principal, &prepared.asked, &prepared.arguments);
         if !self.is_as_it_was(job, &decision)? {
             return Ok(None);
         }

@@ -1,7 +1,7 @@
 //! What holds for every policy and every call, whatever they are: policies and calls are made up at random from few enough
 //! words that they meet.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeSet;
 

@@ -213,10 +213,12 @@ async fn its_log_is_json_where_it_is_asked_for() {
     command.arg("serve").env("LOCKGATE_LOG", "lockgate=debug,info").stdout(Stdio::null());
     let mut process = command.spawn().expect("it is started");
     let until = Instant::now() + Duration::from_secs(60);
-    while TcpStream::connect(("127.0.0.1", watched.port)).await.is_err() {
+    while TcpStream::connect(watched.at).await.is_err() {
         assert!(Instant::now() < until, "it does not listen");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    // It listens before it is up, and answers then.
+    assert_eq!(watched.get("/healthz", "127.0.0.1").await.0, 200);
     let pid =
         process.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
@@ -406,7 +408,7 @@ async fn a_call_s_steps_arrive_as_spans_of_its_caller_s_trace_and_say_nothing_th
 }
 
 /// Not a test of anything: prints what sending spans costs a call. Run by hand, on a quiet machine, with `--ignored
-/// --nocapture`; docs/performance.md has what it said.
+/// --nocapture`; docs/observability.md has what it said.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures"]
 async fn what_observing_costs() {

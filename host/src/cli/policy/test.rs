@@ -35,9 +35,9 @@ pub(super) async fn run(args: TestArgs, config: impl Fn() -> Result<Config, Refu
     };
     let tested = cases.run(&policy, Installed(around.as_ref().map(|around| &around.catalog)));
     if args.json {
-        say_json(&tested)
+        say_json(&tested);
     } else {
-        say(&tested.render())
+        say(&tested.render());
     }
     Ok(if tested.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
