@@ -5,12 +5,15 @@ mod authenticator;
 mod browser;
 mod doors;
 mod forms;
+mod host;
+mod html;
 mod issuer;
 #[path = "../mcp_door/issuer.rs"]
 #[allow(dead_code, reason = "here it is for its keys")]
 mod keys;
 mod links;
 mod logins;
+mod looking;
 mod oidc;
 mod passkeys;
 mod roles;

@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{browser::Browser, world::PASSWORD};
 
-async fn free_port() -> SocketAddr {
+pub async fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address")
 }
 
@@ -34,7 +34,7 @@ async fn site(portal: SocketAddr, agents: SocketAddr) -> Site {
     Site::with_stock_pack(&[target], &more).await
 }
 
-fn lockgate(site: &Site) -> Command {
+pub fn lockgate(site: &Site) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lockgate_cli"));
     for (name, _) in std::env::vars_os() {
         if name
@@ -49,7 +49,7 @@ fn lockgate(site: &Site) -> Command {
     command
 }
 
-async fn run(site: &Site, arguments: &[&str]) -> (i32, String) {
+pub async fn run(site: &Site, arguments: &[&str]) -> (i32, String) {
     let output = lockgate(site).args(arguments).stderr(Stdio::piped()).output().await.expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     println!("$ lockgate {}\n{text}", arguments.join(" "));
@@ -57,7 +57,7 @@ async fn run(site: &Site, arguments: &[&str]) -> (i32, String) {
 }
 
 /// A server that listens, and what it prints.
-async fn serve(site: &Site, at: SocketAddr) -> (Child, Lines<BufReader<ChildStdout>>) {
+pub async fn serve(site: &Site, at: SocketAddr) -> (Child, Lines<BufReader<ChildStdout>>) {
     let mut server = lockgate(site).arg("serve").spawn().expect("it is started");
     let lines = BufReader::new(server.stdout.take().expect("a pipe")).lines();
     let began = Instant::now();
