@@ -25,7 +25,7 @@ const PAGES: [&str; 12] = [
     "/catalogue",
     "/catalogue/postgres",
     "/catalogue/postgres/terminate_backend",
-    "/catalogue/postgres/lock_tree",
+    "/catalogue/postgres/locks",
     "/policy",
     "/targets",
     "/targets/primary",
@@ -141,7 +141,7 @@ async fn policy_is_shown_rule_by_rule_and_says_what_becomes_of_a_call() {
     }
     let asked = "/policy?action=postgres.terminate_backend&target=primary&agent=claude&person=ada&arguments=pid%3D42";
     let body = page(&mut vera, asked).await;
-    for part in ["state-open\">approve", "two people", "matches and decides", "nobody reindexes", "does not hold"] {
+    for part in ["state-open\">approve", "2 people", "matches and decides", "nobody reindexes", "does not hold"] {
         assert!(body.contains(part), "{part}: {body}");
     }
     let body = page(&mut vera, "/policy?action=postgres.uptime&target=primary&agent=claude").await;

@@ -108,7 +108,6 @@ fn form(wanted: &Wanted, is_narrowed: bool) -> Markup {
     ];
     filters(
         "/changes",
-        "Narrow down",
         is_narrowed,
         &html! {
             (select("kind", "Kind", &wanted.kind, &kinds))
