@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use lockgate::{error::Code, gate::Gate, pack::build, startup::Opened, value::Value};
+use lockgate::{error::Code, gate::Gate, startup::Opened, value::Value};
 use lockgate_signing::declaration::{Declaration, DeclaredAction};
+pub use lockgate_tests::guest::{Settings, component};
 use lockgate_tests::{
     AGENT, cluster,
     site::{self, BuiltPack, Site},
@@ -13,32 +14,6 @@ use serde_json::Value as Json;
 use tokio::sync::OnceCell;
 
 use crate::log;
-
-/// Before the settings in the guest's data.
-const MARKER: &[u8] = b"lockgate-adversary-mode-goes-in:";
-/// The room behind it.
-const ROOM: usize = 6144;
-
-/// What one hostile copy of the guest is told.
-pub type Settings<'a> = &'a [(&'a str, &'a str)];
-
-/// A copy of the guest that behaves so.
-pub async fn component(settings: Settings<'_>) -> Vec<u8> {
-    static GUEST: OnceCell<Vec<u8>> = OnceCell::const_new();
-    let guest = GUEST.get_or_init(async || {
-        let options = build::BuildOptions::new(site::root().join("tests/guests/adversary"));
-        let built = tokio::task::spawn_blocking(move || build::build_pack(&options)).await.expect("the build's thread");
-        built.expect("the guest builds")
-    });
-    let mut bytes = guest.await.clone();
-    let places: Vec<usize> = (0..bytes.len() - MARKER.len()).filter(|at| bytes[*at..].starts_with(MARKER)).collect();
-    let [marker] = places.as_slice() else { panic!("the marker is at {places:?}") };
-    let text: String = settings.iter().map(|(key, value)| format!("{key}={value}\u{1f}")).collect();
-    assert!(text.len() <= ROOM, "the settings have no room");
-    let start = marker + MARKER.len();
-    bytes[start..start + text.len()].copy_from_slice(text.as_bytes());
-    bytes
-}
 
 /// The pack that never does anything wrong.
 pub async fn honest() -> &'static BuiltPack {

@@ -7,6 +7,7 @@ mod decide;
 mod doors;
 mod forms;
 mod host;
+mod html;
 mod issuer;
 #[path = "../mcp_door/issuer.rs"]
 #[allow(dead_code, reason = "here it is for its keys")]
@@ -14,6 +15,7 @@ mod keys;
 mod links;
 mod live;
 mod logins;
+mod looking;
 mod markup;
 mod oidc;
 mod passkeys;

@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{browser::Browser, world::PASSWORD};
 
-async fn free_port() -> SocketAddr {
+pub async fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address")
 }
 
@@ -49,7 +49,7 @@ pub fn lockgate(site: &Site) -> Command {
     command
 }
 
-async fn run(site: &Site, arguments: &[&str]) -> (i32, String) {
+pub async fn run(site: &Site, arguments: &[&str]) -> (i32, String) {
     let output = lockgate(site).args(arguments).stderr(Stdio::piped()).output().await.expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     println!("$ lockgate {}\n{text}", arguments.join(" "));

@@ -108,7 +108,6 @@ fn form(wanted: &Wanted, is_narrowed: bool) -> Markup {
     ];
     filters(
         "/changes",
-        "Narrow down",
         is_narrowed,
         &html! {
             (select("kind", "Kind", &wanted.kind, &kinds))
@@ -124,7 +123,7 @@ fn row(line: &Map<String, Json>) -> [Cell; 4] {
     let by = ["by", "person"].map(text).into_iter().find(|by| !by.is_empty()).unwrap_or_default();
     let seq = line.get("seq").and_then(Json::as_u64).unwrap_or_default();
     [
-        html! { (event_words(text("ev"))) " " span.quiet { "line " (seq) } }.into(),
+        html! { (plain(event_words(text("ev")), 100).text) " " span.quiet { "line " (seq) } }.into(),
         when(line).into(),
         html! { @if by.is_empty() { span.quiet { "the host" } } @else { (plain(by, 100).text) } }.into(),
         html! { details { summary { "All that the record says" } (fields_but(line, &["by"]).show()) } }.into(),

@@ -153,13 +153,16 @@ fn answer(explanation: &Explanation) -> Markup {
             },
         )
         .with("Default", html! { (state(explanation.default.as_str())) " " (counts) });
+    // The verdict is the sentence's first word; here a badge says it.
+    let (verdict, sentence) = (decision.verdict().as_str(), sentence(decision));
+    let said = sentence.strip_prefix(verdict).map_or(sentence.as_str(), |rest| rest.trim_start_matches([',', ' ']));
     let mut table = Table::new("Every rule that was looked at", ["Rule", "Says", "Decides", "Why", "Conditions"])
         .or_say("There are no rules: the default decides.");
     for rule in &explanation.rules {
         table.row(looked_at(rule));
     }
     html! {
-        p.lead { (state(decision.verdict().as_str())) " " (plain(&sentence(decision), 1000).text) "." }
+        p.lead { (state(verdict)) " " (plain(said, 1000).text) "." }
         (facts.show())
         (table.show())
         h3 { "Another call" }

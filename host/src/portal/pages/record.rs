@@ -155,8 +155,8 @@ fn found(report: &Report, facts: Facts, with_exported: bool) -> Facts {
         (None, false) => "no checkpoint from elsewhere took part: a cut-off end can't be told from no end".to_owned(),
     };
     let facts = facts
-        .text("Lines", format!("{} in {} segments", report.verified, report.segments))
-        .text("Signed", format!("{} of them, by {} checkpoints", report.anchored, report.checkpoints))
+        .text("Lines", format!("{} in {}", report.verified, counted(report.segments, "segment")))
+        .text("Signed", format!("{} of them, by {}", report.anchored, counted(report.checkpoints, "checkpoint")))
         .text("Not yet signed", report.unanchored.to_string())
         .text("Confirmed from outside", external)
         .with("Head", html! { code { (report.head) } })
@@ -166,6 +166,10 @@ fn found(report: &Report, facts: Facts, with_exported: bool) -> Facts {
             .text("Written", format!("{} to {}, by this host's clock", plain(first, 40).text, plain(last, 40).text)),
         _ => facts,
     }
+}
+
+fn counted(number: u64, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 fn signed(checkpoints: &[Checkpoint], exported: bool) -> Markup {

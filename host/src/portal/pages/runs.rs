@@ -133,7 +133,6 @@ fn form(wanted: &Wanted, is_narrowed: bool) -> Markup {
         [("", "any")].into_iter().chain(RunState::ALL.iter().map(|state| (state.as_str(), state.as_str()))).collect();
     filters(
         "/runs",
-        "Narrow down",
         is_narrowed,
         &html! {
             (Field::new("action", "Action").value(&wanted.action).hint("postgres.* for those of a pack").longest(130).show())

@@ -18,15 +18,19 @@ pub fn select(name: &str, label: &str, chosen: &str, of: &[(&str, &str)]) -> Mar
     }
 }
 
-/// The form: fields in a row, a button, and a way back to the whole list.
+/// The form: fields in rows, a button, and a way back to the whole list. It is folded until somebody narrows down, so that the
+/// list is what is seen first on a phone.
 #[must_use]
-pub fn filters(address: &str, button: &str, is_narrowed: bool, fields: &Markup) -> Markup {
+pub fn filters(address: &str, is_narrowed: bool, fields: &Markup) -> Markup {
     html! {
-        form.filters method="get" action=(address) {
-            (fields)
-            div.actions {
-                button.second type="submit" { (button) }
-                @if is_narrowed { a href=(address) { "All" } }
+        details.narrow open[is_narrowed] {
+            summary { "Narrow down" }
+            form.filters method="get" action=(address) {
+                (fields)
+                div.actions {
+                    button.second type="submit" { "Show these" }
+                    @if is_narrowed { a href=(address) { "Show all" } }
+                }
             }
         }
     }

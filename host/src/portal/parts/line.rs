@@ -72,8 +72,8 @@ pub fn line(line: &Map<String, Json>) -> Markup {
     let id = format!("line-{seq}");
     html! {
         article.card.line aria-labelledby=(id) {
-            h3 #(id) { (event_words(event)) }
-            p.quiet { (when(line)) " · line " (seq) " · " code { (event) } }
+            h3 #(id) { (shown(event_words(event))) }
+            p.quiet { (when(line)) " · line " (seq) " · " code { (shown(event)) } }
             (fields(line).show())
             details {
                 summary { "The line as it stands on the record" }

@@ -110,7 +110,8 @@ impl Table {
                                 @if at == 0 {
                                     th scope="row" role="rowheader" data-column=(column) { (cell.content) }
                                 } @else {
-                                    td.number[cell.is_number] role="cell" data-column=(column) { (cell.content) }
+                                    // One box: on a phone the column's name stands beside it.
+                                    td.number[cell.is_number] role="cell" data-column=(column) { div { (cell.content) } }
                                 }
                             }
                         } }

@@ -97,13 +97,13 @@ fn action(name: &str, risk: Risk, run: &[&str], preview: &[&str]) -> Action {
     let changes = run.iter().any(|id| matches!(*id, "cancel" | "nudge" | "analyze"));
     Action {
         name: name.to_owned(),
-        title: "An action".to_owned(),
-        description: "It is there to be called by a test.".to_owned(),
+        title: mode::or("title", "An action"),
+        description: mode::or("description", "It is there to be called by a test."),
         risk,
         params: if matches!(name, "answer" | "other") { Vec::new() } else { vec![how()] },
         run_statements: run.iter().map(|id| (*id).to_owned()).collect(),
         preview_statements: preview.iter().map(|id| (*id).to_owned()).collect(),
-        side_effects: if changes { "A query may end.".to_owned() } else { String::new() },
+        side_effects: if changes { mode::or("side_effects", "A query may end.") } else { String::new() },
         privileges: if run.contains(&"analyze") { vec!["MAINTAIN ON TABLE".to_owned()] } else { Vec::new() },
         works_on_standby: true,
         idempotent: true,
@@ -117,7 +117,7 @@ fn how() -> Param {
     let kind = ParamType::Text(TextRule { max_length: 40, pattern: "[a-z_]+".to_owned() });
     Param {
         name: "how".to_owned(),
-        description: "Which misdeed.".to_owned(),
+        description: mode::or("description", "Which misdeed."),
         kind,
         required: true,
         default: Value::Null,

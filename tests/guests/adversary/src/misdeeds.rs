@@ -45,7 +45,7 @@ pub(crate) fn validate(_: &str, arguments: &[Value]) -> Vec<Problem> {
 /// `preview`
 pub(crate) fn preview(_: &str, arguments: &[Value]) -> Result<Evidence, Failure> {
     let how = how(arguments);
-    let evidence = |pins: Vec<Pin>| Ok(Evidence { summary: "Looked".to_owned(), tables: Vec::new(), pins });
+    let evidence = |pins: Vec<Pin>| Ok(Evidence { summary: mode::or("sees", "Looked"), tables: Vec::new(), pins });
     let pin = |name: &str, value: Value| Pin { name: name.to_owned(), value };
     let Some(how) = how.strip_prefix("p_") else { return evidence(vec![pin("pid", Value::Integer(1))]) };
     common(how);
@@ -309,7 +309,7 @@ fn suggest(action: &str, arguments: &str) -> Outcome {
 }
 
 fn with(tables: Vec<Table>) -> Outcome {
-    Outcome { summary: "Done".to_owned(), tables, notices: Vec::new(), findings: Vec::new(), suggestion: None }
+    Outcome { summary: mode::or("says", "Done"), tables, notices: Vec::new(), findings: Vec::new(), suggestion: None }
 }
 
 /// A handle that nobody gave us.
