@@ -23,7 +23,7 @@ use crate::{
         Approver, Flash, Form, Fresh, Here, Page, Portal, Problem, Tone, Viewer, live,
         parts::{Facts, Field, From, countdown, marked_block, notice},
     },
-    store::{Approval, Decision, Finding, RequestDigest, Review, Seen, State as Stand, Vote},
+    store::{Approval, Decision, Finding, RequestDigest, Review, Seen, State as Stand, TransitionError, Vote},
 };
 
 /// Longest reason; what is longer the gate would cut.
@@ -55,6 +55,7 @@ pub(in super::super) async fn ask_approve(
     Query(carried): Query<Carried>,
 ) -> Result<Page, Problem> {
     let approval = carried_over(&portal, &id, &carried).await?;
+    still_pending(&approval)?;
     if let Some(why) = cannot_approve(&approval, &viewer) {
         return Err(Problem::forbidden(why));
     }
@@ -101,6 +102,10 @@ pub(in super::super) async fn ask_deny(
     Query(carried): Query<Carried>,
 ) -> Result<Page, Problem> {
     let approval = carried_over(&portal, &id, &carried).await?;
+    // What is approved and has not begun can still be denied.
+    if approval.state_at(Timestamp::now()) != Stand::Approved {
+        still_pending(&approval)?;
+    }
     Ok(deny_page(&portal, &viewer, &approval))
 }
 
@@ -113,6 +118,14 @@ pub(in super::super) async fn deny(
 ) -> Result<Response, Problem> {
     let after = cast(&portal, &viewer, &id, &given, Decision::Deny, Seen::AsRequested).await?;
     Ok(done(&viewer, &after))
+}
+
+/// Refuses to ask about what nobody can decide any more.
+fn still_pending(approval: &Approval) -> Result<(), Refusal> {
+    match approval.state_at(Timestamp::now()) {
+        Stand::Pending => Ok(()),
+        state => Err(TransitionError::Closed { id: approval.id.clone(), state }.into()),
+    }
 }
 
 /// What somebody tried and could not.
