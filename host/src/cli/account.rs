@@ -11,6 +11,7 @@ use crate::{
     config::Config,
     error::Refusal,
     people::{People, PeopleSettings, accounts::Wanted, acting, links::MadeLink},
+    portal::PortalConfig,
     startup::State,
     store::{Account, AccountChange, PortalRole},
 };
@@ -90,7 +91,7 @@ pub(super) struct CreateArgs {
 
 pub(super) async fn run(command: AccountCommand, config: &Config) -> Result<ExitCode, Refusal> {
     let state = State::open(config)?;
-    let settings = config.portal.as_ref().map_or_else(PeopleSettings::default, |portal| portal.people());
+    let settings = config.portal.as_ref().map_or_else(PeopleSettings::default, PortalConfig::people);
     // Nobody logs in here: no browser is ever known by this key.
     let people = People::new(state.store.clone(), state.record.clone(), settings, [0; 32]);
     let by = acting::of(&*state.store, &terminal::os_user())?.person;
@@ -171,7 +172,7 @@ fn address(config: &Config, link: &MadeLink) -> String {
 
 fn list(accounts: &[Account], json: bool) {
     if json {
-        accounts.iter().for_each(|account| say_json(account));
+        accounts.iter().for_each(say_json);
     } else if accounts.is_empty() {
         say("there is no account; `lockgate account create NAME --role admin` makes one");
     } else {
@@ -213,10 +214,10 @@ fn show(account: &Account, json: bool) {
 }
 
 fn listed(account: &Account) -> String {
-    match account.groups.is_empty() {
-        true => "none".to_owned(),
-        false => account.groups.iter().cloned().collect::<Vec<_>>().join(", "),
+    if account.groups.is_empty() {
+        return "none".to_owned();
     }
+    account.groups.iter().cloned().collect::<Vec<_>>().join(", ")
 }
 
 fn second(at: jiff::Timestamp) -> String {

@@ -42,7 +42,7 @@ pub(super) enum StandingCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Propose one from a request that people approved; it lets nothing through before an admin approves it
+    /// Propose one from a request that was approved; an admin's approval puts it in force
     Propose(propose::ProposeArgs),
     /// Put a proposed one in force
     Approve(ApproveArgs),

@@ -77,7 +77,7 @@ fn still_asked(decision: &Decision, request: &Request) -> Result<(), Refusal> {
         Verdict::Approve if decision.approvals() <= request.needed && of_groups && of_reason => Ok(()),
         Verdict::Approve => Err(Refusal::new(
             Code::TargetChanged,
-            format!("{} asks for more by now than what was approved", decision.rule()),
+            format!("policy asks for more by now than what was approved: {}", decision.rule()),
         )),
     }
 }

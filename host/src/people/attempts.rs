@@ -27,7 +27,10 @@ const RECORDED: (u32, u32) = (30, 60);
 /// The buckets.
 pub(super) struct Attempts {
     addresses: Rate<Option<IpAddr>>,
-    people: Rate<(String, Option<String>)>,
+    /// From browsers that a person has used before. Nobody else has a key here, so however many names are tried elsewhere,
+    /// this stays theirs.
+    known: Rate<String>,
+    strangers: Rate<String>,
     recorded: Rate<()>,
     left_out: AtomicU64,
     key: [u8; 32],
@@ -37,7 +40,8 @@ impl Attempts {
     pub(super) fn new(key: [u8; 32]) -> Self {
         Self {
             addresses: Rate::new(OF_ADDRESS.0, OF_ADDRESS.1),
-            people: Rate::new(AS_PERSON.0, AS_PERSON.1),
+            known: Rate::new(AS_PERSON.0, AS_PERSON.1),
+            strangers: Rate::new(AS_PERSON.0, AS_PERSON.1),
             recorded: Rate::new(RECORDED.0, RECORDED.1),
             left_out: AtomicU64::new(0),
             key,
@@ -51,8 +55,11 @@ impl Attempts {
 
     /// Counts an attempt as somebody, whether or not there is such an account.
     pub(super) fn of(&self, name: &str, origin: &Origin) -> Result<(), Duration> {
-        let known = origin.device.as_deref().filter(|device| self.knows(name, device)).map(str::to_owned);
-        self.people.check(&(name.to_owned(), known))
+        match origin.device.as_deref().filter(|device| self.knows(name, device)) {
+            // What seals it is over the name, so it is one person's.
+            Some(device) => self.known.check(&device.to_owned()),
+            None => self.strangers.check(&name.to_owned()),
+        }
     }
 
     /// Whether a failed attempt is to have a line of its own, and how many before it had none.

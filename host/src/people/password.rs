@@ -73,11 +73,8 @@ impl Passwords {
         self.in_turn(move || match kept {
             Some(kept) => compare(&password, &kept),
             None => {
-                let made = match nobody.get() {
-                    Some(made) => made.clone(),
-                    None => nobody.get_or_init(|| make("nobody has this password").unwrap_or_default()).clone(),
-                };
-                compare(&password, &made).map(|_| Compared::Wrong)
+                let made = nobody.get_or_init(|| make("nobody has this password").unwrap_or_default());
+                compare(&password, made).map(|_| Compared::Wrong)
             }
         })
         .await?

@@ -38,8 +38,8 @@ const EVERY: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_secs(3600);
 /// Changes that a slow listener may be behind; whoever is further behind is told to look at everything.
 const BEHIND: usize = 256;
-/// Streams at once: of all people, and of one. Each is a connection and a task.
-const STREAMS: usize = 1_000;
+/// Streams at once: of all people, and of one. Each keeps one of the 512 connections of the door, which pages need as well.
+const STREAMS: usize = 400;
 const STREAMS_OF_ONE: usize = 40;
 
 /// The script that keeps pages up to date, by its name among the assets.
@@ -51,6 +51,7 @@ pub fn status() -> Markup {
     html! {
         p.live.quiet #live-status data-now=(Timestamp::now().as_millisecond()) {}
         p.unseen #live-voice aria-live="polite" {}
+        noscript { p.quiet { "Without JavaScript: load the page again to see what changed." } }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, Method, StatusCode, header, request::Parts, uri::PathAndQuery},
     response::{IntoResponse, Redirect, Response},
 };
 use maud::{Markup, html};
@@ -208,7 +208,7 @@ async fn at_least<S: Sync>(role: PortalRole, parts: &mut Parts, state: &S) -> Re
 /// Where to come back to: this page, or the one that a form was on.
 fn here(parts: &Parts, visitor: &Visitor) -> Next {
     if matches!(parts.method, Method::GET | Method::HEAD) {
-        return Next::new(parts.uri.path_and_query().map_or("/", |path| path.as_str()));
+        return Next::new(parts.uri.path_and_query().map_or("/", PathAndQuery::as_str));
     }
     referrer(&parts.headers, visitor.access.site.origin()).unwrap_or_default()
 }

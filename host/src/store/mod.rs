@@ -5,6 +5,8 @@
 //! what it says, durably, or did nothing. Knows nothing of the gate, of transports, of how a digest is made, or of which
 //! instances are alive; it is told. Methods block: async callers use `spawn_blocking`.
 
+mod account;
+mod account_error;
 mod accounts;
 mod error;
 mod id;
@@ -24,12 +26,14 @@ mod voter;
 
 use jiff::Timestamp;
 
-pub(crate) use self::accounts::keys as account_keys;
+pub(crate) use self::account::keys as account_keys;
 pub use self::{
-    accounts::{
-        ACCOUNT_LIMIT, Account, AccountChange, AccountError, Accounts, Disabled, Link, Method, NewAccount, NewLink,
-        NewSession, PASSKEY_LIMIT, PortalRole, PortalRoleError, SESSION_LIMIT, Session, SessionLimits, StoredPasskey,
+    account::{
+        ACCOUNT_LIMIT, Account, AccountChange, Disabled, Link, Method, NewAccount, NewLink, NewSession, PASSKEY_LIMIT,
+        PortalRole, PortalRoleError, SESSION_LIMIT, Session, SessionLimits, StoredPasskey,
     },
+    account_error::AccountError,
+    accounts::Accounts,
     error::{StoreError, TransitionError, code_of},
     id::{random_bytes, random_id},
     model::{

@@ -1,6 +1,7 @@
 //! The pages on which people look, served by the whole program over a real server: that each is there, whole, well formed, for
 //! whom it should be; that what others wrote comes out as text; that what they say is so.
 
+mod host;
 mod hostile;
 mod record;
 mod runs;
@@ -10,7 +11,8 @@ use lockgate::statement::Variant;
 use lockgate_tests::site::{self, stock_pack};
 use serde_json::json;
 
-use crate::{browser::Browser, host::Host, html};
+use self::host::Host;
+use crate::{browser::Browser, html};
 
 /// A policy with a rule of each kind.
 const POLICY: &str = "version = 1\n\

@@ -3,6 +3,7 @@
 
 mod authenticator;
 mod browser;
+mod decide;
 mod doors;
 mod forms;
 mod host;
@@ -12,11 +13,14 @@ mod issuer;
 #[allow(dead_code, reason = "here it is for its keys")]
 mod keys;
 mod links;
+mod live;
 mod logins;
 mod looking;
+mod markup;
 mod oidc;
 mod passkeys;
 mod roles;
 mod serve;
 mod sessions;
+mod standing;
 mod world;

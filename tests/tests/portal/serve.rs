@@ -69,7 +69,7 @@ pub async fn serve(site: &Site, at: SocketAddr) -> (Child, Lines<BufReader<Child
     (server, lines)
 }
 
-async fn stop(mut server: Child) {
+pub async fn stop(mut server: Child) {
     let id =
         server.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw).expect("a process");
     rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it hears");

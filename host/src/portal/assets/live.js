@@ -1,6 +1,6 @@
 // Keeps open pages up to date. The server says only what kind of thing changed; the part of the page is then asked for anew,
-// in the viewer's own session, and put in place of the old one without moving the page or losing the focus. Without this script a page shows
-// how things were when it was loaded.
+// in the viewer's own session, and put in place of the old one without moving the page or losing the focus. Without this
+// script a page shows how things were when it was loaded.
 "use strict";
 
 (() => {
@@ -24,7 +24,7 @@
     const held = active && part.contains(active) ? active.id : null;
     const isInside = active && part.contains(active);
     const open = new Set([...part.querySelectorAll("details[open]")].map((d) => d.id));
-    const at = { x: window.scrollX, y: window.scrollY };
+    const [x, y, was] = [window.scrollX, window.scrollY, part.getBoundingClientRect()];
     const before = said(part);
     part.replaceChildren(...fresh.childNodes);
     for (const details of part.querySelectorAll("details")) details.open = open.has(details.id);
@@ -33,7 +33,9 @@
       if (!again) part.tabIndex = -1;
       (again || part).focus({ preventScroll: true });
     }
-    window.scrollTo(at.x, at.y);
+    // What is above the screen may grow; what is on it stays where it is.
+    const grown = was.bottom <= 0 ? part.getBoundingClientRect().height - was.height : 0;
+    window.scrollTo(x, y + grown);
     const now = said(part);
     if (voice && now && now !== before) voice.textContent = now;
     count();

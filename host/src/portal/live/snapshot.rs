@@ -14,8 +14,18 @@ use crate::store::{Approval, ChangeMark, Filter, StandingState, State, Store, St
 /// What has ended is shown for so long, and so many of it.
 const LATELY: SignedDuration = SignedDuration::from_hours(24);
 const ENDED: usize = 12;
-/// Requests of that time that are looked at for it.
-const LOOKED_AT: u32 = 200;
+/// The newest requests that have ended, among which those are sought.
+const LOOKED_AT: u32 = 60;
+/// What nothing follows any more.
+const OVER: [State; 7] = [
+    State::Succeeded,
+    State::Failed,
+    State::Unknown,
+    State::Denied,
+    State::Expired,
+    State::Withdrawn,
+    State::Superseded,
+];
 
 /// How things stand.
 pub struct Snapshot {
@@ -55,10 +65,10 @@ impl Snapshot {
             return Ok(Arc::clone(known));
         }
         let open = Filter { states: vec![State::Pending, State::Approved, State::Consumed], ..Filter::default() };
-        let since = now.checked_sub(LATELY).ok();
-        let lately = Filter { since, limit: Some(LOOKED_AT), ..Filter::default() };
+        let over = Filter { states: OVER.to_vec(), limit: Some(LOOKED_AT), ..Filter::default() };
         let mut found: BTreeMap<String, Approval> = BTreeMap::new();
-        for approval in store.list(&open)?.into_iter().chain(store.list(&lately)?) {
+        // What ends between the two is in both, as it was last.
+        for approval in store.list(&open)?.into_iter().chain(store.list(&over)?) {
             found.insert(approval.id.clone(), approval);
         }
         let standing = store.standings()?;
@@ -94,7 +104,8 @@ impl Snapshot {
             match approval.state_at(now) {
                 State::Pending => self.pending.push(approval),
                 State::Approved | State::Consumed => self.under_way.push(approval),
-                _ => self.ended.push(approval),
+                _ if now.duration_since(ended_at(&approval)) < LATELY => self.ended.push(approval),
+                _ => {}
             }
         }
         let rank = |risk: &str| ["critical", "high", "medium", "low"].iter().position(|known| *known == risk);
@@ -104,9 +115,11 @@ impl Snapshot {
         self.ended.truncate(ENDED);
     }
 
-    /// What is different from an earlier time. What is only not looked at any more is no change.
-    pub(super) fn since(&self, before: &Self) -> Vec<Change> {
-        let requests = changed(&before.requests, &self.requests);
+    /// What is different from an earlier time. What had ended then and is not looked at any more is no change.
+    pub(super) fn since<'a>(&'a self, before: &'a Self) -> Vec<Change> {
+        let mut requests = changed(&before.requests, &self.requests);
+        let was_open = before.requests.iter().filter(|(_, stand)| !stand.state.is_terminal()).map(|(id, _)| id);
+        requests.extend(was_open.filter(|id| !self.requests.contains_key(*id)));
         let standing = changed(&before.standing, &self.standing);
         let of = |kind| move |id: &String| Change { kind, id: id.clone() };
         requests.into_iter().map(of(Kind::Request)).chain(standing.into_iter().map(of(Kind::Standing))).collect()

@@ -9,8 +9,9 @@ use lockgate_tests::{
 };
 use serde_json::json;
 
+use super::host::Host;
 use super::{PAGES, escaped, page};
-use crate::{browser::encoded, host::Host, html};
+use crate::{browser::encoded, html};
 
 /// Ends an attribute and an element, and would run.
 const EVIL: &str = "\"><img src=x onerror=alert(1)><script>alert(2)</script>";

@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::host::Host;
 use super::{host, page};
-use crate::{browser::Browser, host::Host};
+use crate::browser::Browser;
 
 /// Whether the agents' door lets a token in: what it makes of a broken message behind the door does not matter.
 async fn is_let_in(host: &Host, token: &str) -> bool {

@@ -11,7 +11,7 @@ use crate::{
     gate::call::Outcome,
     portal::{
         Tone, Viewer,
-        parts::{Cell, From, Table, ago, countdown, link_button, marked_block, marked_markup, notice, state},
+        parts::{Cell, From, Table, ago, countdown, marked_block, marked_markup, notice, state},
     },
     store::{Approval, Decision, PortalRole, State},
 };
@@ -89,8 +89,8 @@ fn actions(approval: &Approval, viewer: &Viewer) -> Markup {
     html! {
         @if let Some(why) = &why_not { p.quiet { (why) } }
         p.actions {
-            @if why_not.is_none() { (link_button(&format!("{address}/approve?digest={carried}"), "Approve…")) }
-            a.button.second href=(format!("{address}/deny?digest={carried}")) { "Deny…" }
+            @if why_not.is_none() { a #to-approve .button href=(format!("{address}/approve?digest={carried}")) { "Approve…" } }
+            a #to-deny .button.second href=(format!("{address}/deny?digest={carried}")) { "Deny…" }
         }
     }
 }
@@ -123,7 +123,7 @@ fn end(approval: &Approval, state: State) -> Markup {
     match state {
         State::Succeeded => match approval.outcome.as_ref().map(Outcome::deserialize) {
             Some(Ok(outcome)) => html! {
-                h3 { "What came out" }
+                h2 { "What came out" }
                 (marked_block(From::Pack, &outcome.summary))
                 @for table in outcome.tables.iter().take(8) { (marked_markup(From::Database, &evidence::rows(table))) }
                 @for text in outcome.notices.iter().take(20) { (marked_block(From::Database, text)) }
@@ -133,14 +133,14 @@ fn end(approval: &Approval, state: State) -> Markup {
         },
         State::Failed | State::Unknown => html! {
             @if let Some(message) = text(&approval.refusal, "message") {
-                h3 { "What went wrong" }
+                h2 { "What went wrong" }
                 (marked_block(From::Database, &message))
                 @if let Some(code) = text(&approval.refusal, "code") { p.quiet { "Code " code { (words::name(&code)) } } }
             }
         },
         State::Superseded => html! {
             @if let Some(why) = &approval.decision_reason {
-                h3 { "Why" }
+                h2 { "Why" }
                 (marked_block(From::Database, why))
             }
         },
