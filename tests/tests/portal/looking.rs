@@ -201,7 +201,7 @@ async fn the_change_history_tells_who_changed_what() {
         assert!(body.contains(part), "{part}: {body}");
     }
     assert!(!body.contains("Somebody logged in"), "logins are left out unless they are asked for");
-    vera.log_in("vera", "a wrong one that is long").await;
+    host.browser().log_in("vera", "a wrong one that is long").await;
     let logins = page(&mut vera, "/changes?kind=logins").await;
     assert!(logins.contains("A login failed") && !logins.contains("A pack came in"), "{logins}");
     let policy = page(&mut vera, "/changes?kind=policy").await;

@@ -72,8 +72,7 @@ async fn what_others_write_comes_out_as_text_on_every_page() {
     for event in ["call.intent", "call.refused", "call.outcome", "approval.requested"] {
         assert!(events.contains(&format!("\"{event}\"")), "{event}: {events:?}");
     }
-    root.log_in(EVIL, EVIL).await;
-    root.log_in("root", crate::world::PASSWORD).await;
+    host.browser().log_in(EVIL, EVIL).await;
     let places =
         PAGES.iter().map(|place| (*place).to_owned()).chain(seen.iter().map(|run| format!("/runs/{run}"))).chain(
             [

@@ -24,9 +24,12 @@ async fn the_record_is_verified_when_somebody_asks_and_what_was_changed_is_found
     let mut vera = host.person("vera", "viewer").await;
     let body = page(&mut vera, "/record").await;
     let key = lockgate::startup::record_public_key(&host.site.config()).expect("the key").to_string();
-    for part in
-        ["Not verified since this process began", "It is being written", "lockgate started", &super::escaped(&key)]
-    {
+    for part in [
+        "Not verified since this process began",
+        "Lines are durable before anything is done",
+        "lockgate started",
+        &super::escaped(&key),
+    ] {
         assert!(body.contains(part), "{part}: {body}");
     }
     // Looking begins nothing; nor does a form without its token.
