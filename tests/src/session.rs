@@ -71,9 +71,13 @@ impl Session {
         Running { pid, task }
     }
 
-    /// Whether the server still has this session, asked of the session itself.
+    /// Whether the server still has this session, asked of the server: a session that is asked itself does something, and what
+    /// it did last is part of what others see of it.
     pub async fn lives(&self) -> bool {
-        self.client.simple_query("SELECT 1").await.is_ok()
+        let (observing, connection) = self.observer.connect(NoTls).await.expect("a superuser's session");
+        RUNTIME.spawn(connection);
+        let there = "SELECT 1 FROM pg_stat_activity WHERE pid = $1::bigint";
+        !observing.query(there, &[&self.pid]).await.expect("the superuser's query").is_empty()
     }
 }
 

@@ -26,17 +26,32 @@ pub fn is_calm(said: &Said) {
     }
 }
 
+/// The commands that a help lists.
+fn commands_of(help: &str) -> Vec<String> {
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let named = listed.filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')));
+    named.filter_map(|line| line.split(' ').next()).filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+async fn helps(command: &[&str]) {
+    let said = run(bare().args(command).arg("--help")).await;
+    assert_eq!((said.code, said.err.as_str()), (0, ""), "{command:?}");
+    assert!(said.out.lines().next().is_some_and(|l| !l.trim().is_empty()), "{command:?} does not say what it is for");
+    assert!(said.out.lines().all(|l| l.chars().count() <= 100), "{command:?}: a line is too long: {}", said.out);
+}
+
 #[tokio::test]
 async fn help_says_what_each_command_is_for_and_is_no_error() {
     let top = run(bare().arg("--help")).await;
     assert_eq!((top.code, top.err.as_str()), (0, ""));
-    let commands = ["serve", "mcp", "demo", "pack", "approvals", "standing", "policy", "audit", "doctor", "token"];
-    for command in commands {
+    for command in
+        ["serve", "mcp", "demo", "pack", "approvals", "standing", "policy", "audit", "doctor", "token", "account"]
+    {
         assert!(top.out.contains(&format!("\n  {command} ")), "{}", top.out);
-        let said = run(bare().args([command, "--help"])).await;
-        assert_eq!((said.code, said.err.as_str()), (0, ""), "{command}");
-        assert!(said.out.lines().next().is_some_and(|l| !l.trim().is_empty()), "{command} does not say what it is for");
-        assert!(said.out.lines().all(|l| l.chars().count() <= 100), "{command}: a line is too long: {}", said.out);
+        helps(&[command]).await;
+        for part in commands_of(&run(bare().args([command, "--help"])).await.out) {
+            helps(&[command, &part]).await;
+        }
     }
     assert!(!top.out.contains("demo-part"), "a part of the demonstration is no command for people: {}", top.out);
     let version = run(bare().arg("--version")).await;

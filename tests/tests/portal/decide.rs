@@ -9,14 +9,14 @@ use lockgate_tests::{session::Session, site::ended};
 use crate::{
     browser::{Browser, Reply},
     host::{ACTION, Host, gone, link, until_it_says},
-    markup,
+    html,
 };
 
 /// Goes from the request's page to the page that asks once more.
 async fn confirm(browser: &mut Browser, id: &str, words: &str) -> (String, Reply) {
     let page = browser.get(&format!("/approvals/{id}")).await;
     assert_eq!(page.status, 200, "{}", page.body);
-    markup::check(id, &page.body);
+    html::check(id, &page.body);
     let address = link(&page.body, words);
     let reply = browser.get(&address).await;
     (address, reply)
@@ -45,12 +45,12 @@ async fn a_request_is_decided_from_the_inbox_to_its_result() {
     let host = Host::new("orders", None, "").await;
     let mut grace = host.person("grace", "approver", &[]).await;
     let empty = grace.get("/").await;
-    markup::check("/", &empty.body);
+    html::check("/", &empty.body);
     assert!(empty.body.contains("Nothing waits") && empty.body.contains("<title>Requests"), "{}", empty.body);
     let (victim, id) = waiting(&host, "dead-migration").await;
 
     let inbox = grace.get("/").await.body;
-    markup::check("/", &inbox);
+    html::check("/", &inbox);
     let what = format!("{ACTION} on orders");
     for part in [what.as_str(), "high risk", "min", "claude", "for ada", "0 of 1", "from the pack"] {
         assert!(inbox.contains(part), "{part}: {inbox}");
@@ -83,7 +83,7 @@ async fn a_request_is_decided_from_the_inbox_to_its_result() {
 
     let (_, asked) = confirm(&mut grace, &id, "Approve…").await;
     assert_eq!(asked.status, 200, "{}", asked.body);
-    markup::check("approve", &asked.body);
+    html::check("approve", &asked.body);
     for part in ["Looked at just now", "Approve this, once", "dead-migration", "thirty writers", pid.as_str()] {
         assert!(asked.body.contains(part), "{part}: {}", asked.body);
     }
@@ -94,7 +94,7 @@ async fn a_request_is_decided_from_the_inbox_to_its_result() {
     gone(victim.pid).await;
 
     let page = until_it_says(&mut grace, &address, "It ran and succeeded").await;
-    markup::check("ended", &page);
+    html::check("ended", &page);
     for part in ["What came out", "seen on the pager", "/runs/run_", "Approved by grace"] {
         assert!(page.contains(part), "{part}: {page}");
     }
@@ -116,14 +116,14 @@ async fn a_denial_reaches_the_agent_with_its_reason() {
     let mut grace = host.person("grace", "approver", &[]).await;
     let (victim, id) = waiting(&host, "innocent").await;
     let (_, asked) = confirm(&mut grace, &id, "Deny…").await;
-    markup::check("deny", &asked.body);
+    html::check("deny", &asked.body);
     let decided = send(&mut grace, &id, "deny", &asked, "it is the payroll <b>run</b>").await;
     assert_eq!(decided.status, 303, "{}", decided.body);
     let refused = ended(&host.gate, &id).await.expect_err("it was denied").refusal;
     assert_eq!(refused.code, Code::ApprovalDenied);
     assert!(refused.message.contains("denied by grace: it is the payroll <b>run</b>"), "{}", refused.message);
     let page = grace.get(&format!("/approvals/{id}")).await.body;
-    markup::check("denied", &page);
+    html::check("denied", &page);
     assert!(page.contains("Denied by grace") && page.contains("payroll &lt;b&gt;run&lt;/b&gt;"), "{page}");
     assert!(victim.lives().await);
     host.close().await;
@@ -213,7 +213,7 @@ async fn an_approver_decides_on_what_is_there_now() {
     victim.execute("SELECT 'something', 'else', 'entirely'").await;
     let stale = send(&mut grace, &id, "approve", &before, "fine").await;
     assert_eq!(stale.status, 409, "{}", stale.body);
-    markup::check("changed", &stale.body);
+    html::check("changed", &stale.body);
     for part in ["Nothing was decided", "<strong>changed</strong>", "What changed", "query of", ">fine</textarea>"] {
         assert!(stale.body.contains(part), "{part}: {}", stale.body);
     }
@@ -235,7 +235,7 @@ async fn what_is_gone_can_not_be_approved() {
     drop(victim);
     gone(pid).await;
     let reply = grace.get(&link(&page.body, "Approve…")).await;
-    markup::check("gone", &reply.body);
+    html::check("gone", &reply.body);
     assert!(reply.body.contains("is gone, so it can't be approved any more"), "{}", reply.body);
     assert!(reply.field("seen").is_none(), "there is nothing to send: {}", reply.body);
     until_it_says(&mut grace, &format!("/approvals/{id}"), "What it rested on is no longer so").await;
@@ -269,7 +269,7 @@ async fn a_viewer_sees_all_and_decides_nothing() {
     let mut viewer = host.person("vera", "viewer", &[]).await;
     let (victim, id) = waiting(&host, "viewer").await;
     let page = viewer.get(&format!("/approvals/{id}")).await;
-    markup::check("viewer", &page.body);
+    html::check("viewer", &page.body);
     assert!(page.body.contains("you look, approvers decide"), "{}", page.body);
     assert!(!page.body.contains("Approve…") && !page.body.contains("Deny…"), "{}", page.body);
     let token = page.field("csrf").expect("a token");
@@ -311,7 +311,7 @@ async fn whatever_others_write_is_text() {
     ] {
         let reply = grace.get(&path).await;
         assert_eq!(reply.status, 200, "{path}");
-        markup::check(&path, &reply.body);
+        html::check(&path, &reply.body);
         assert!(!reply.body.contains('\u{202e}'), "{path}");
         looked.push((path, reply.body));
     }
@@ -325,12 +325,12 @@ async fn whatever_others_write_is_text() {
     for path in [format!("/approvals/{id}"), format!("/approvals/{id}/standing"), "/standing".to_owned()] {
         let reply = grace.get(&path).await;
         assert_eq!(reply.status, 200, "{path}");
-        markup::check(&path, &reply.body);
+        html::check(&path, &reply.body);
     }
     for path in ["/approvals/%3Cscript%3Ealert(4)%3C%2Fscript%3E", "/standing/%22%3E%3Cscript%3E"] {
         let reply = grace.get(path).await;
         assert_eq!(reply.status, 404, "{path}");
-        markup::check(path, &reply.body);
+        html::check(path, &reply.body);
     }
     tokio::time::timeout(Duration::from_secs(60), host.close()).await.expect("it ends");
 }

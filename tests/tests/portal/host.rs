@@ -11,7 +11,6 @@ use lockgate_tests::{
 };
 use serde_json::{Value as Json, json};
 use tokio::{
-    net::TcpListener,
     process::Child,
     sync::OnceCell,
     time::{Instant, sleep},
@@ -19,7 +18,7 @@ use tokio::{
 
 use crate::{
     browser::Browser,
-    serve::{lockgate, serve, stop},
+    serve::{free_port, lockgate, serve, stop},
     world::PASSWORD,
 };
 
@@ -35,8 +34,17 @@ pub struct Host {
     pub site: Site,
     pub gate: Arc<Gate>,
     pub portal: SocketAddr,
+    pub agents: SocketAddr,
     pub target: String,
     server: Child,
+}
+
+/// A host that is not running yet: packs may be added.
+pub struct Prepared {
+    pub site: Site,
+    portal: SocketAddr,
+    agents: SocketAddr,
+    target: String,
 }
 
 /// The application's database and role, made once for the test binary.
@@ -50,9 +58,14 @@ async fn shop() {
 }
 
 impl Host {
-    /// With one target of this name, and a policy if it is not to be the default.
+    /// With one target of this name where the application's database is, and a policy if it is not to be the default.
     pub async fn new(target: &str, policy: Option<&str>, more: &str) -> Self {
         shop().await;
+        Self::prepare(&[(target, SHOP)], policy, more).await.start().await
+    }
+
+    /// With these targets, each a name and a database.
+    pub async fn prepare(targets: &[(&str, &str)], policy: Option<&str>, more: &str) -> Prepared {
         let (portal, agents) = (free_port().await, free_port().await);
         let with_policy = if policy.is_some() { "policy = \"policy.toml\"\n" } else { "" };
         let more = format!(
@@ -60,15 +73,19 @@ impl Host {
              url = \"http://localhost:{}\"\n{more}",
             portal.port()
         );
-        let site = Site::with_stock_pack(&[cluster().await.target(target, AGENT, SHOP)], &more).await;
+        let target = targets[0].0.to_owned();
+        let cluster = cluster().await;
+        let targets: Vec<_> = targets.iter().map(|(name, database)| cluster.target(*name, AGENT, *database)).collect();
+        let site = Site::with_stock_pack(&targets, &more).await;
         if let Some(policy) = policy {
             site.write("policy.toml", policy);
         }
-        let (server, mut lines) = serve(&site, portal).await;
-        // What it prints is nobody's concern here, and must not stop it.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let gate = site.gate().await;
-        Self { site, gate, portal, target: target.to_owned(), server }
+        Prepared { site, portal, agents, target }
+    }
+
+    /// A browser that has been nowhere.
+    pub fn browser(&self) -> Browser {
+        Browser::new(self.portal, &format!("http://localhost:{}", self.portal.port()))
     }
 
     /// A browser in which somebody has logged in, whose account is made for it.
@@ -80,7 +97,7 @@ impl Host {
         let made: Json = serde_json::from_slice(&made.stdout).expect("JSON");
         let link = made["link"].as_str().expect("a link");
         let path = format!("/{}", link.splitn(4, '/').nth(3).expect("a path"));
-        let mut browser = Browser::new(self.portal, &format!("http://localhost:{}", self.portal.port()));
+        let mut browser = self.browser();
         let reply = browser.submit(&path, &path, &[("password", PASSWORD), ("again", PASSWORD)]).await;
         assert_eq!(reply.status, 303, "{}", reply.body);
         browser
@@ -118,8 +135,16 @@ impl Host {
     }
 }
 
-pub async fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address")
+impl Prepared {
+    /// Starts it.
+    pub async fn start(self) -> Host {
+        let Self { site, portal, agents, target } = self;
+        let (server, mut lines) = serve(&site, portal).await;
+        // What it prints is nobody's concern here, and must not stop it.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let gate = site.gate().await;
+        Host { site, gate, portal, agents, target, server }
+    }
 }
 
 /// Loads a page until it has a piece of text.

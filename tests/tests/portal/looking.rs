@@ -1,7 +1,6 @@
 //! The pages on which people look, served by the whole program over a real server: that each is there, whole, well formed, for
 //! whom it should be; that what others wrote comes out as text; that what they say is so.
 
-mod host;
 mod hostile;
 mod record;
 mod runs;
@@ -11,8 +10,7 @@ use lockgate::statement::Variant;
 use lockgate_tests::site::{self, stock_pack};
 use serde_json::json;
 
-use self::host::Host;
-use crate::{browser::Browser, html};
+use crate::{browser::Browser, host::Host, html};
 
 /// A policy with a rule of each kind.
 const POLICY: &str = "version = 1\n\
@@ -37,7 +35,7 @@ const PAGES: [&str; 12] = [
 ];
 
 async fn host() -> Host {
-    Host::prepare(&[("primary", "postgres")], POLICY).await.start().await
+    Host::prepare(&[("primary", "postgres")], Some(POLICY), "").await.start().await
 }
 
 /// A page that must be there and be in order.
@@ -57,7 +55,7 @@ fn escaped(text: &str) -> String {
 async fn every_page_is_there_for_whoever_is_logged_in_and_for_nobody_else() {
     let host = host().await;
     let mut nobody = host.browser();
-    let gate = host.gate().await;
+    let gate = &host.gate;
     let run = site::done(&gate, "postgres.uptime", "primary", json!({})).await.run;
     let of_run = format!("/runs/{run}");
     for place in PAGES.iter().copied().chain([of_run.as_str()]) {
@@ -65,7 +63,7 @@ async fn every_page_is_there_for_whoever_is_logged_in_and_for_nobody_else() {
         assert_eq!((reply.status, reply.to().starts_with("/login?next=")), (303, true), "{place}");
     }
     for (name, role) in [("vera", "viewer"), ("aron", "approver"), ("root", "admin")] {
-        let mut browser = host.person(name, role).await;
+        let mut browser = host.person(name, role, &[]).await;
         for place in PAGES.iter().copied().chain([of_run.as_str()]) {
             let body = page(&mut browser, place).await;
             let shows = body.contains("action=\"/principals/tokens\"");
@@ -92,8 +90,8 @@ async fn every_page_is_there_for_whoever_is_logged_in_and_for_nobody_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_catalogue_has_every_statement_word_for_word() {
     let host = host().await;
-    let mut vera = host.person("vera", "viewer").await;
-    let gate = host.gate().await;
+    let mut vera = host.person("vera", "viewer", &[]).await;
+    let gate = &host.gate;
     let rules = gate.rules();
     let (mut actions, mut texts) = (0, 0);
     for entry in rules.catalog.entries() {
@@ -128,9 +126,9 @@ async fn the_catalogue_has_every_statement_word_for_word() {
 #[tokio::test(flavor = "multi_thread")]
 async fn policy_is_shown_rule_by_rule_and_says_what_becomes_of_a_call() {
     let host = host().await;
-    let mut vera = host.person("vera", "viewer").await;
+    let mut vera = host.person("vera", "viewer", &[]).await;
     let body = page(&mut vera, "/policy").await;
-    let digest = host.gate().await.rules().policy.digest().to_owned();
+    let digest = host.gate.rules().policy.digest().to_owned();
     for part in [
         "nobody reindexes",
         "two for terminating",
@@ -169,8 +167,9 @@ async fn policy_is_shown_rule_by_rule_and_says_what_becomes_of_a_call() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn targets_say_how_they_are() {
-    let host = Host::prepare(&[("primary", "postgres"), ("gone", "no_such_database")], POLICY).await.start().await;
-    let mut vera = host.person("vera", "viewer").await;
+    let host =
+        Host::prepare(&[("primary", "postgres"), ("gone", "no_such_database")], Some(POLICY), "").await.start().await;
+    let mut vera = host.person("vera", "viewer", &[]).await;
     let began = std::time::Instant::now();
     let list = loop {
         let body = page(&mut vera, "/targets").await;
@@ -195,7 +194,7 @@ async fn targets_say_how_they_are() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_change_history_tells_who_changed_what() {
     let host = host().await;
-    let mut vera = host.person("vera", "viewer").await;
+    let mut vera = host.person("vera", "viewer", &[]).await;
     let body = page(&mut vera, "/changes").await;
     for part in ["An account was made", "Another policy is in force", "A pack came in", "A password was set", "vera"] {
         assert!(body.contains(part), "{part}: {body}");

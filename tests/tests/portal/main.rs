@@ -16,7 +16,6 @@ mod links;
 mod live;
 mod logins;
 mod looking;
-mod markup;
 mod oidc;
 mod passkeys;
 mod roles;

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     browser::Browser,
     host::{ACTION, Host, gone, link},
-    markup,
+    html,
 };
 
 /// A request that somebody approved and that ran.
@@ -24,7 +24,7 @@ async fn approved(host: &Host) -> String {
 async fn page(browser: &mut Browser, path: &str) -> String {
     let reply = browser.get(path).await;
     assert_eq!(reply.status, 200, "{path}: {}", reply.body);
-    markup::check(path, &reply.body);
+    html::check(path, &reply.body);
     reply.body
 }
 
@@ -41,7 +41,7 @@ async fn from_a_request_in_two_clicks_to_its_end() {
     let request = page(&mut barbara, &format!("/approvals/{id}")).await;
     let address = link(&request, "Let calls like this through from now on…");
     let form = barbara.get(&address).await;
-    markup::check(&address, &form.body);
+    html::check(&address, &form.body);
     let (token, uses) = (form.field("csrf").expect("a token"), form.field("uses").expect("uses"));
     let days = form.field("days").expect("days");
     let reason = format!("Like {id}, which grace approved");
@@ -59,7 +59,7 @@ async fn from_a_request_in_two_clicks_to_its_end() {
         fields.extend([(name, what), ("how-pid", if name == "what-pid" { "range" } else { "exactly" })]);
         let reply = barbara.post(&address, &token, &fields).await;
         assert!(reply.status == 422 && reply.body.contains(said), "{name} {what}: {} {}", reply.status, reply.body);
-        markup::check(&address, &reply.body);
+        html::check(&address, &reply.body);
     }
     let fields: Vec<_> = own.iter().copied().chain([("how-pid", "range"), ("what-pid", "1..9999999")]).collect();
     let made = barbara.post(&address, &token, &fields).await;

@@ -9,8 +9,8 @@ use lockgate_tests::{
 };
 use serde_json::json;
 
-use super::host::Host;
 use super::{PAGES, escaped, page};
+use crate::host::Host;
 use crate::{browser::encoded, html};
 
 /// Ends an attribute and an element, and would run.
@@ -30,7 +30,8 @@ async fn what_others_write_comes_out_as_text_on_every_page() {
     let quoted = database.replace('"', "\"\"");
     cluster().await.execute(&format!("CREATE DATABASE \"{quoted}\"")).await.expect("a database of that name");
     let policy = "version = 1\n[[rule]]\nname = \"<img src=x onerror=alert(1)>\"\nactions = [\"*.held\"]\ndecision = \"approve\"\n";
-    let host = Host::prepare(&[("primary", "postgres"), ("evil", database), ("gone", "<img src=x>")], policy).await;
+    let host =
+        Host::prepare(&[("primary", "postgres"), ("evil", database), ("gone", "<img src=x>")], Some(policy), "").await;
     let hidden = format!("{EVIL}\u{202e}");
     let words = [
         ("name", "evilpack"),
@@ -43,8 +44,8 @@ async fn what_others_write_comes_out_as_text_on_every_page() {
     ];
     host.site.add(&BuiltPack::describe(component(&words).await).await);
     let host = host.start().await;
-    let mut root = host.person("root", "admin").await;
-    let gate = host.gate().await;
+    let mut root = host.person("root", "admin", &[]).await;
+    let gate = &host.gate;
     let evil = || Some(EVIL.to_owned());
     let calls = [
         call_of("evilpack.misbehave", "evil", json!({ "how": "nothing" })),
@@ -109,7 +110,7 @@ async fn what_others_write_comes_out_as_text_on_every_page() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_for_comes_back_as_text() {
     let host = super::host().await;
-    let mut root = host.person("root", "admin").await;
+    let mut root = host.person("root", "admin", &[]).await;
     for (place, fields) in [
         ("/runs", &["action", "target", "agent", "outcome", "since", "until", "from"][..]),
         ("/changes", &["kind", "who", "since", "until", "from"]),

@@ -21,7 +21,7 @@ async fn verified(browser: &mut Browser) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_record_is_verified_when_somebody_asks_and_what_was_changed_is_found() {
     let host = host().await;
-    let mut vera = host.person("vera", "viewer").await;
+    let mut vera = host.person("vera", "viewer", &[]).await;
     let body = page(&mut vera, "/record").await;
     let key = lockgate::startup::record_public_key(&host.site.config()).expect("the key").to_string();
     for part in [

@@ -9,9 +9,9 @@ use super::{host, page};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_is_shown_with_every_line_that_the_record_has_of_it() {
     let host = host().await;
-    let mut vera = host.person("vera", "viewer").await;
+    let mut vera = host.person("vera", "viewer", &[]).await;
     assert!(page(&mut vera, "/runs").await.contains("Nothing has been run yet"));
-    let gate = host.gate().await;
+    let gate = &host.gate;
     let reason = "the checkout is slow";
     let call = Call { reason: reason.into(), ..call_of("postgres.terminate_backend", "primary", json!({ "pid": 1 })) };
     // Whatever came of it: it is on the record.
@@ -41,8 +41,8 @@ async fn a_run_is_shown_with_every_line_that_the_record_has_of_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_are_narrowed_down_and_read_page_by_page() {
     let host = host().await;
-    let mut vera = host.person("vera", "viewer").await;
-    let gate = host.gate().await;
+    let mut vera = host.person("vera", "viewer", &[]).await;
+    let gate = &host.gate;
     let first = site::done(&gate, "postgres.uptime", "primary", json!({})).await.run;
     let other = Principal { agent: "cursor".into(), person: None, ..principal() };
     for number in 0..60 {

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::host::Host;
 use super::{host, page};
 use crate::browser::Browser;
+use crate::host::Host;
 
 /// Whether the agents' door lets a token in: what it makes of a broken message behind the door does not matter.
 async fn is_let_in(host: &Host, token: &str) -> bool {
@@ -22,7 +22,7 @@ async fn is_let_in(host: &Host, token: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_made_shown_once_used_and_taken_back() {
     let host = host().await;
-    let mut root = host.person("root", "admin").await;
+    let mut root = host.person("root", "admin", &[]).await;
     let fields = [
         ("agent", "claude-oncall"),
         ("person", "ada"),
@@ -73,13 +73,13 @@ async fn a_token_is_made_shown_once_used_and_taken_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_but_an_administrator_makes_or_takes_back_a_token() {
     let host = host().await;
-    let mut root = host.person("root", "admin").await;
+    let mut root = host.person("root", "admin", &[]).await;
     let made = root.submit("/principals", "/principals/tokens", &[("agent", "claude"), ("expires", "1h")]).await;
     let id =
         made.body.split_once("/principals/tokens/").expect("its page").1.split('"').next().expect("an id").to_owned();
     let of_token = format!("/principals/tokens/{id}");
     for (name, role) in [("vera", "viewer"), ("aron", "approver")] {
-        let mut browser = host.person(name, role).await;
+        let mut browser = host.person(name, role, &[]).await;
         let body = page(&mut browser, &of_token).await;
         assert!(!body.contains("Revoke the token"), "{role}");
         let token = browser.get("/account").await.field("csrf").expect("a token");
@@ -104,7 +104,7 @@ async fn nobody_but_an_administrator_makes_or_takes_back_a_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_used_is_said_at_its_field_and_nothing_is_made() {
     let host = host().await;
-    let mut root = host.person("root", "admin").await;
+    let mut root = host.person("root", "admin", &[]).await;
     for (field, value, why) in [
         ("agent", "a b", "ASCII letters"),
         ("agent", "x@issuer", "ASCII letters"),
