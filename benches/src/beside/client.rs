@@ -1,4 +1,5 @@
-//! The client: the official Rust one, the same for all servers, which speaks the newest revision that the server knows.
+//! The client: the official Rust one, the same for all servers, which asks all of them for the same revision: the newest
+//! that each speaks as this client expects.
 
 use std::{
     fs,
@@ -9,9 +10,9 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use rmcp::{
-    RoleClient,
-    model::{CallToolRequestParams, ProtocolVersion},
-    service::{ClientLifecycleMode, ClientServiceExt as _, Peer, RunningService},
+    RoleClient, ServiceExt as _,
+    model::{CallToolRequestParams, ClientConfig, ProtocolVersion},
+    service::{Peer, RunningService},
     transport::{StreamableHttpClientTransport, streamable_http_client::StreamableHttpClientTransportConfig},
 };
 use tokio::{net::TcpStream, process::Child, task::JoinSet};
@@ -36,7 +37,7 @@ pub struct Running {
     process: Child,
 }
 
-type Client = RunningService<RoleClient, ()>;
+type Client = RunningService<RoleClient, ClientConfig>;
 
 /// Starts a server and asks it for its tools; how long that took.
 pub async fn start(mut server: Server) -> Result<(Running, Duration)> {
@@ -50,7 +51,7 @@ pub async fn start(mut server: Server) -> Result<(Running, Duration)> {
             Way::Stdio => {
                 let output = process.stdout.take().context("its output is a pipe")?;
                 let input = process.stdin.take().context("its input is a pipe")?;
-                ().serve_with_lifecycle((output, input), lifecycle()).await?
+                who().serve((output, input)).await?
             }
             Way::Http { port, .. } => {
                 while TcpStream::connect(("127.0.0.1", *port)).await.is_err() {
@@ -77,15 +78,12 @@ async fn connect(way: &Way) -> Result<Client> {
     let Way::Http { url, token, .. } = way else { bail!("a pipe has one client") };
     let mut config = StreamableHttpClientTransportConfig::with_uri(url.as_str());
     config.auth_header.clone_from(token);
-    Ok(().serve_with_lifecycle(StreamableHttpClientTransport::from_config(config), lifecycle()).await?)
+    Ok(who().serve(StreamableHttpClientTransport::from_config(config)).await?)
 }
 
-/// The newest revision, and the handshake of the older ones where a server does not know it.
-fn lifecycle() -> ClientLifecycleMode {
-    ClientLifecycleMode::Auto {
-        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
-        legacy_version: Some(ProtocolVersion::V_2025_11_25),
-    }
+/// What the client says of itself.
+fn who() -> ClientConfig {
+    ClientConfig::default().with_protocol_version(ProtocolVersion::V_2025_11_25)
 }
 
 /// The call, and a look at its answer.
