@@ -90,7 +90,7 @@ impl Directory {
         self.file(name, OFlags::RDONLY)
     }
 
-    /// The lines of a segment from an offset on; none if the segment is not there or ends before it.
+    /// The lines of a segment from an offset on; none if the segment is not there or goes no further.
     pub(super) fn lines_from(&self, name: &str, offset: u64) -> Result<Option<LineReader<File>>, DiskError> {
         let Some(_) = self.stat(name)?.filter(|stat| length(stat) > offset) else { return Ok(None) };
         let mut file = self.read(name)?;
