@@ -127,6 +127,11 @@ impl Host {
         self.asked_because(pid, "it holds a lock in front of thirty writers").await
     }
 
+    /// The server's process.
+    pub fn server_id(&self) -> u32 {
+        self.server.id().expect("it runs")
+    }
+
     /// Ends the server, and looks whether the record is whole.
     pub async fn close(self) {
         stop(self.server).await;

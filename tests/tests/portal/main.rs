@@ -1,8 +1,10 @@
 //! People's door as browsers and attackers see it: the portal's own router on a socket, spoken to over HTTP by hand, with the
 //! store and the record of a real host behind it and a clock that tests set. What needs the whole program starts it.
 
+mod attempts;
 mod authenticator;
 mod browser;
+mod crowd;
 mod decide;
 mod doors;
 mod forms;
