@@ -2,6 +2,7 @@
 //! and gone with the process (its watchdog sees to that).
 
 pub mod answers;
+pub mod clients;
 pub mod guest;
 pub mod servers;
 pub mod session;

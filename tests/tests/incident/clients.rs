@@ -8,24 +8,4 @@ mod conformance;
 mod exceptions;
 mod inspector;
 mod page;
-mod script;
 mod story;
-
-use std::path::{Path, PathBuf};
-
-use lockgate_tests::site::root;
-
-/// A program of the installed clients.
-///
-/// # Panics
-/// If it is not there.
-fn installed(path: impl AsRef<Path>) -> PathBuf {
-    let path = root().join("target/clients").join(path);
-    assert!(path.exists(), "{} is missing: run scripts/setup", path.display());
-    path
-}
-
-/// Node 22, whatever the system has.
-fn node() -> PathBuf {
-    installed("js/node_modules/.bin/node")
-}

@@ -21,6 +21,7 @@ mod looking;
 mod oidc;
 mod passkeys;
 mod roles;
+mod screen;
 mod serve;
 mod sessions;
 mod standing;

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use lockgate_tests::site::Site;
+use lockgate_tests::{clients::Script, site::Site};
 use serde_json::{Value as Json, json};
 
-use super::script::Script;
 use crate::{
     cli::assert_error,
     door::{Served, free_port},

@@ -14,7 +14,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use lockgate_tests::site::{APPROVER, Site};
+use lockgate_tests::{
+    clients::{installed, node},
+    site::{APPROVER, Site},
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
 use tokio::process::Command;
@@ -22,7 +25,7 @@ use tokio::process::Command;
 use super::{
     bridge::{Bridge, Words},
     exceptions::{CHECKS, SCENARIOS},
-    installed, node, page,
+    page,
 };
 use crate::{
     door::{Served, free_port},

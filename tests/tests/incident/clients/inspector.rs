@@ -1,11 +1,13 @@
 //! The MCP Inspector's command line: it lists and calls over both transports. It finds lockgate by the very file that
 //! `lockgate mcp config` prints, and in strict mode it has nothing to say about the tools' schemas.
 
-use lockgate_tests::site::Site;
+use lockgate_tests::{
+    clients::{installed, node},
+    site::Site,
+};
 use serde_json::{Value as Json, json};
 use tokio::process::Command;
 
-use super::{installed, node};
 use crate::{
     door::{Served, free_port},
     order::server,

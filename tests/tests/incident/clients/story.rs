@@ -3,10 +3,9 @@
 
 use std::time::Instant;
 
-use lockgate_tests::site::Site;
+use lockgate_tests::{clients::Script, site::Site};
 use serde_json::{Value as Json, json};
 
-use super::script::Script;
 use crate::{
     door::{Served, free_port},
     process::succeeds,

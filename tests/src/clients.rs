@@ -1,63 +1,82 @@
-//! A script from `tests/clients`, as a process: it says what it sees, one JSON object a line, and fails where anything is
-//! not as it should be.
+//! Programs that `scripts/setup` installs for the tests: MCP clients of others, and what drives a browser. Their scripts are in
+//! `tests/clients`.
 
 use std::{
     fs::{self, File},
     io::Read as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
-use lockgate_tests::site::root;
 use serde_json::Value as Json;
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
     process::{Child, ChildStdout, Command},
 };
 
-use super::{installed, node};
+use crate::site::root;
 
 /// For each line of a script, and for its end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running script; killed when dropped.
+/// A program of the installed clients.
+///
+/// # Panics
+/// If it is not there.
+pub fn installed(path: impl AsRef<Path>) -> PathBuf {
+    let path = root().join("target/clients").join(path);
+    assert!(path.exists(), "{} is missing: run scripts/setup", path.display());
+    path
+}
+
+/// Node 22, whatever the system has.
+#[must_use]
+pub fn node() -> PathBuf {
+    installed("js/node_modules/.bin/node")
+}
+
+/// A copy of the scripts of `tests/clients/js`, where the packages that they import can be found.
+#[must_use]
+pub fn javascript() -> TempDir {
+    let dir = tempfile::tempdir_in(installed("js")).expect("a directory");
+    for file in fs::read_dir(root().join("tests/clients/js")).expect("the scripts") {
+        let path = file.expect("a file").path();
+        if path.extension().is_some_and(|extension| extension == "mjs") {
+            fs::copy(&path, dir.path().join(path.file_name().expect("a name"))).expect("a copy");
+        }
+    }
+    dir
+}
+
+/// A running script, which says what it sees, one JSON object a line, and fails where anything is not as it should be; killed
+/// when dropped.
 pub struct Script {
     name: String,
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
-    dir: tempfile::TempDir,
+    dir: TempDir,
 }
 
 impl Script {
-    /// Starts a script of `tests/clients/js`, where the packages that it imports can be found.
+    /// Starts a script of `tests/clients/js`.
+    #[must_use]
     pub fn javascript(name: &str, arguments: &[String], token: &str) -> Self {
-        let dir = tempfile::tempdir_in(installed("js")).expect("a directory");
-        for file in fs::read_dir(root().join("tests/clients/js")).expect("the scripts") {
-            let path = file.expect("a file").path();
-            if path.extension().is_some_and(|extension| extension == "mjs") {
-                fs::copy(&path, dir.path().join(path.file_name().expect("a name"))).expect("a copy");
-            }
-        }
+        let dir = javascript();
         let script = dir.path().join(name);
         Self::start(name, node(), script, arguments, token, dir)
     }
 
     /// Starts a script of `tests/clients/python`.
+    #[must_use]
     pub fn python(name: &str, arguments: &[String], token: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let script = root().join("tests/clients/python").join(name);
         Self::start(name, installed("python/bin/python"), script, arguments, token, dir)
     }
 
-    fn start(
-        name: &str,
-        program: PathBuf,
-        script: PathBuf,
-        arguments: &[String],
-        token: &str,
-        dir: tempfile::TempDir,
-    ) -> Self {
+    fn start(name: &str, program: PathBuf, script: PathBuf, arguments: &[String], token: &str, dir: TempDir) -> Self {
         let complaints = File::create(dir.path().join("stderr")).expect("a file");
         let mut process = Command::new(program)
             .arg(script)
