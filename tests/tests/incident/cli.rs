@@ -37,7 +37,8 @@ async fn helps(command: &[&str]) {
     let said = run(bare().args(command).arg("--help")).await;
     assert_eq!((said.code, said.err.as_str()), (0, ""), "{command:?}");
     assert!(said.out.lines().next().is_some_and(|l| !l.trim().is_empty()), "{command:?} does not say what it is for");
-    assert!(said.out.lines().all(|l| l.chars().count() <= 100), "{command:?}: a line is too long: {}", said.out);
+    let mut lines = said.out.lines().filter(|line| !line.starts_with("Usage: "));
+    assert!(lines.all(|l| l.chars().count() <= 100), "{command:?}: a line is too long: {}", said.out);
 }
 
 #[tokio::test]

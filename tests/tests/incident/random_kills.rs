@@ -86,7 +86,7 @@ async fn campaign(target: &str, times: usize) {
             tokio::time::sleep(random.up_to(150)).await;
             process.kill().await.expect("it could be killed");
         } else {
-            live_and_die(&site, target, &mut random, &mut victims).await;
+            live_and_die(&site, target, &mut random, round % 5 == 3, &mut victims).await;
         }
         // Opening sets a torn tail aside; whatever was acknowledged must be there, and nothing else.
         drop(HostState::open(&site.config()).expect("the state opens after a crash"));
@@ -97,8 +97,15 @@ async fn campaign(target: &str, times: usize) {
     judge(&site, target, &victims, random.seed).await;
 }
 
-/// One process: it takes up what earlier ones left, is asked for more, and is killed in the middle of it.
-async fn live_and_die(site: &Site, target: &str, random: &mut Random, victims: &mut BTreeMap<String, Client>) {
+/// One process: it takes up what earlier ones left, is asked for more, and is killed in the middle of it, or as soon as it has done
+/// something.
+async fn live_and_die(
+    site: &Site,
+    target: &str,
+    random: &mut Random,
+    succeeds: bool,
+    victims: &mut BTreeMap<String, Client>,
+) {
     let agent = Agent::start(site).await;
     let mut fresh = Vec::new();
     for _ in 0..2 {
@@ -124,6 +131,9 @@ async fn live_and_die(site: &Site, target: &str, random: &mut Random, victims: &
             site.decide(id, Decision::Approve, APPROVER).await.expect("the vote counts");
         }
         // Decided calls are noticed by a poll of a tenth of a second; in some rounds that is before the end, in some after.
+        while succeeds && !stored(site, &fresh[0]).state.is_terminal() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         tokio::time::sleep(kill_after).await;
     };
     tokio::select! { () = asked => {}, () = decided => {} }

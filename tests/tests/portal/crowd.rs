@@ -84,7 +84,7 @@ async fn two_hundred_open_inboxes_see_each_decision_soon_while_fifty_calls_wait(
 }
 
 /// Agents over HTTP whose calls wait, each for a session of its own.
-async fn wait_for_people(host: &Host, tokens: &[String]) -> (Vec<impl Sized>, Vec<impl Sized>) {
+async fn wait_for_people(host: &Host, tokens: &[String]) -> (Vec<impl Sized + use<>>, Vec<impl Sized + use<>>) {
     // The client wants one though it never speaks TLS here. Whoever was first has installed the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (mut victims, mut agents) = (Vec::new(), Vec::new());

@@ -16,6 +16,8 @@ use crate::error::Refusal;
 
 /// Rows of a table that are told.
 const SHOWN: usize = 3;
+/// How often the agent looks whether those are gone that were told to end.
+const LOOKS: u32 = 25;
 /// The columns that the story is about, for tables that have more than a terminal is wide.
 const COLUMNS: [&str; 13] = [
     "state",
@@ -97,8 +99,12 @@ impl Agent {
 
         let why = "checking that nothing is left behind";
         let mut left = self.call("idle_in_transaction", json!({}), why).await?;
-        if !left.rows.is_empty() {
-            // A session between two statements of its own is gone at the second look.
+        for _ in 0..LOOKS {
+            if left.rows.is_empty() {
+                break;
+            }
+            // A backend that was told to end rolls back first.
+            tokio::time::sleep(Duration::from_millis(200)).await;
             left = self.call("idle_in_transaction", json!({}), why).await?;
         }
         if !left.rows.is_empty() {

@@ -1,6 +1,8 @@
 //! Ending the backends that were left idle in a transaction.
 
-use lockgate_pack::{Action, Call, Column, Evidence, Failure, Input, Kind, Outcome, Param, Statement, Value, Variant};
+use lockgate_pack::{
+    Action, Call, Column, Evidence, Failure, Input, Kind, Outcome, Param, Rows, Statement, Value, Variant,
+};
 use lockgate_pack_shared::{
     monitor::{SEES_OTHERS, must_see_others},
     seconds_since, utc,
@@ -95,6 +97,26 @@ SELECT v.pid::int8 AS pid, pg_catalog.pg_terminate_backend(v.pid) AS signalled F
     .max_rows(CAP)
     .must_match();
 
+/// Those of the approved backends that are still there. What was told to end ends at its next chance and rolls back first.
+pub(crate) static LEFT: Statement = Statement::read("idle_backends_left")
+    .inputs(&[Input::new("pids", Kind::Integers), Input::new("backend_starts", Kind::Texts)])
+    .columns(&[Column::integer("pid")])
+    .variants(&[Variant::all(concat!(
+        "SELECT a.pid::int8 AS pid
+  FROM ROWS FROM (pg_catalog.unnest($1::int8[]), pg_catalog.unnest($2::text[])) AS p(pid, backend_start)
+  JOIN pg_catalog.pg_stat_activity AS a ON a.pid = p.pid
+   AND ",
+        utc!("a.backend_start"),
+        " = p.backend_start
+ ORDER BY a.pid
+ LIMIT 200"
+    ))])
+    .max_rows(CAP);
+
+/// How often it is looked whether all are gone. An idle backend ends within milliseconds; there is nothing to wait with but
+/// the next look.
+const LOOKS: u32 = 5;
+
 pub(crate) static KILL_IDLE: Action = Action::act("kill_idle")
     .title("End idle transactions")
     .description(
@@ -105,7 +127,7 @@ pub(crate) static KILL_IDLE: Action = Action::act("kill_idle")
     .params(&[Param::integer("older_than_seconds", 60, 86_400)
         .default(600)
         .describe("Only backends that have been idle in their transaction for longer than so many seconds")])
-    .statements(&[&KILL])
+    .statements(&[&KILL, &LEFT])
     .side_effects("Each listed client loses its connection, and its open transaction is rolled back.")
     .privileges(&["pg_monitor", "pg_signal_backend"])
     .preview(&[&SEES_OTHERS, &IDLE, &OUT_OF_REACH], preview)
@@ -168,10 +190,17 @@ fn run(call: &Call<'_>) -> Result<Outcome, Failure> {
     if ended == 0 {
         return Err(Failure::no_effect("every one of the backends was already gone; none was ended"));
     }
-    let mut outcome = Outcome::new(format!(
-        "ended {ended} of {}",
-        counted(i64::try_from(listed).unwrap_or(i64::MAX), "backend", "backends")
-    ));
+    let all = counted(i64::try_from(listed).unwrap_or(i64::MAX), "backend", "backends");
+    let mut outcome = match left(call, &rows) {
+        Ok(left) if left.is_empty() => Outcome::new(format!("ended {ended} of {all}")),
+        Ok(left) => Outcome::new(format!("told {ended} of {all} to end")).notice(format!(
+            "still there right afterwards: {}; a backend rolls back first, which may take as long as what it had done",
+            left.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
+        )),
+        // What is known is what PostgreSQL answered: that the signals were sent.
+        Err(_) => Outcome::new(format!("told {ended} of {all} to end"))
+            .notice("whether they are gone could not be looked up afterwards"),
+    };
     let spared = i64::try_from(listed).unwrap_or(i64::MAX) - i64::from(found);
     if spared > 0 {
         outcome = outcome.notice(format!(
@@ -183,4 +212,19 @@ fn run(call: &Call<'_>) -> Result<Outcome, Failure> {
         outcome = outcome.notice(format!("{} already gone when signalled", counted(found - ended, "was", "were")));
     }
     Ok(outcome.table("Signalled", rows))
+}
+
+/// Which of those that were signalled are still there after a few looks.
+fn left(call: &Call<'_>, signalled: &Rows) -> Result<Vec<i64>, Failure> {
+    let told = signalled.integers("pid")?;
+    let mut left = Vec::new();
+    for _ in 0..LOOKS {
+        // One that was spared is there as well, and was not told anything.
+        left = call.execute(&LEFT)?.integers("pid")?;
+        left.retain(|pid| told.contains(pid));
+        if left.is_empty() {
+            break;
+        }
+    }
+    Ok(left)
 }
