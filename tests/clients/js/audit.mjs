@@ -43,25 +43,15 @@ const look = async (options, finger) => {
   };
 };
 
-export class Audit {
-  async run(page) {
-    const devtools = await page.context().newCDPSession(page);
-    try {
-      const { frameTree } = await devtools.send('Page.getFrameTree');
-      const frameId = frameTree.frame.id;
-      const { executionContextId: contextId } = await devtools.send('Page.createIsolatedWorld', { frameId });
-      await this.#evaluate(devtools, contextId, `${source}; void 0`);
-      const expression = `(${look})(${JSON.stringify(OPTIONS)}, ${FINGER})`;
-      return await this.#evaluate(devtools, contextId, expression);
-    } finally {
-      await devtools.detach();
-    }
-  }
-
-  async #evaluate(devtools, contextId, expression) {
+export async function audited(devtools) {
+  const { frameTree } = await devtools.send('Page.getFrameTree');
+  const { executionContextId: contextId } = await devtools.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id });
+  const evaluate = async (expression) => {
     const how = { contextId, expression, awaitPromise: true, returnByValue: true };
     const { result, exceptionDetails } = await devtools.send('Runtime.evaluate', how);
     if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
     return result.value;
-  }
+  };
+  await evaluate(`${source}; void 0`);
+  return evaluate(`(${look})(${JSON.stringify(OPTIONS)}, ${FINGER})`);
 }

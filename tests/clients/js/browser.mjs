@@ -8,19 +8,18 @@
 
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
-import { Audit } from './audit.mjs';
+import { audited } from './audit.mjs';
 import { Tab } from './tab.mjs';
 
 const [executablePath, origin] = process.argv.slice(2);
 // The sandbox of Chromium's own can't be had by root, as whom tests may run; what is looked at here is ours.
 const args = ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu', '--font-render-hinting=none'];
 const browser = await chromium.launch({ executablePath, args, headless: true });
-const audit = new Audit();
 const tabs = [];
 
 async function obey({ tab, does, ...how }) {
   if (does === 'open') return tabs.push(await Tab.open(browser, origin, how)) - 1;
-  if (does === 'audit') return audit.run(tabs[tab].page);
+  if (does === 'audit') return audited(await tabs[tab].devtools());
   return tabs[tab][does](how);
 }
 

@@ -108,6 +108,7 @@ export class Tab {
   // Waits until the address begins like this.
   async arrives({ path }) {
     await this.#until(() => this.address().startsWith(path), `never is at ${path}`);
+    await this.page.waitForLoadState();
   }
 
   // How many links or buttons of this name there are.
@@ -152,10 +153,16 @@ export class Tab {
 
   // An authenticator like a phone's, which always finds the right finger.
   async authenticator() {
-    this.devtools = await this.page.context().newCDPSession(this.page);
-    await this.devtools.send('WebAuthn.enable');
+    const devtools = await this.devtools();
+    await devtools.send('WebAuthn.enable');
     const options = { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true };
-    await this.devtools.send('WebAuthn.addVirtualAuthenticator', { options });
+    await devtools.send('WebAuthn.addVirtualAuthenticator', { options });
+  }
+
+  // One session for all: the end of any takes the authenticator away.
+  async devtools() {
+    this.session ??= await this.page.context().newCDPSession(this.page);
+    return this.session;
   }
 
   // What the pages of this tab should not have done, since it was last asked.

@@ -73,7 +73,7 @@ pub(super) async fn list(
     } else {
         "Nothing has been changed yet. Every change of policy, packs, trust, accounts, tokens and standing approvals will be here."
     };
-    let mut table = Table::new("Changes", ["What", "When", "By", "In detail"]).or_say(none);
+    let mut table = Table::new("Changes", ["What", "When", "By", "In detail"]).named_above().or_say(none);
     for line in page.lines.iter().filter_map(Json::as_object) {
         table.row(row(line));
     }

@@ -99,14 +99,13 @@ pub(super) async fn list(
     let filter = wanted.filter()?;
     let page = off_thread(move || portal.runs.recent_of_all(&filter)).await?;
     let is_narrowed = wanted.pairs().iter().any(|(_, value)| !value.is_empty());
-    let mut table = Table::new("Runs", ["Action", "Outcome", "Target", "Agent", "Began", "Came of it"]).or_say(match (
-        is_narrowed,
-        page.next.is_some(),
-    ) {
-        (true, true) => "None of the runs looked at so far is like that; go on with those before.",
-        (true, false) => "No run is like that.",
-        (false, _) => "Nothing has been run yet. Every call that an agent makes will be here, refused ones too.",
-    });
+    let mut table = Table::new("Runs", ["Action", "Outcome", "Target", "Agent", "Began", "Came of it"])
+        .named_above()
+        .or_say(match (is_narrowed, page.next.is_some()) {
+            (true, true) => "None of the runs looked at so far is like that; go on with those before.",
+            (true, false) => "No run is like that.",
+            (false, _) => "Nothing has been run yet. Every call that an agent makes will be here, refused ones too.",
+        });
     for run in &page.runs {
         table.row(row(run));
     }

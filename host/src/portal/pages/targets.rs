@@ -19,6 +19,7 @@ use crate::{
 pub(super) async fn list(State(portal): State<Portal>, _: Viewer) -> Page {
     let now = Timestamp::now();
     let mut table = Table::new("Targets", ["Target", "Health", "Role", "Server", "Connections", "Asked"])
+        .named_above()
         .or_say("There is no target. Add a [[target]] to the configuration.");
     for target in portal.gate.targets().values() {
         let condition = portal.gate.condition(target);

@@ -1,5 +1,5 @@
-//! A table with a caption. On a phone each row is a card whose cells are named by their columns, so it is never wider than
-//! the screen; the markup stays a table for those who listen to it.
+//! A table with a caption. On a phone each row is a card whose cells are named by their columns, and so it is on every screen
+//! where there are many columns, so it is never wider than the screen; the markup stays a table for those who listen to it.
 
 use maud::{Markup, html};
 
@@ -43,9 +43,13 @@ impl From<&str> for Cell {
     }
 }
 
+/// With more columns than this a table is too wide for any screen.
+const MANY: usize = 7;
+
 /// Rows under named columns.
 pub struct Table {
     caption: String,
+    is_named_above: bool,
     columns: Vec<String>,
     rows: Vec<Vec<Cell>>,
     none: String,
@@ -57,6 +61,7 @@ impl Table {
     pub fn new<'a>(caption: impl Into<String>, columns: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
             caption: caption.into(),
+            is_named_above: false,
             columns: columns.into_iter().map(str::to_owned).collect(),
             rows: Vec::new(),
             none: "There is none.".to_owned(),
@@ -67,6 +72,12 @@ impl Table {
     #[must_use]
     pub fn or_say(self, none: impl Into<String>) -> Self {
         Self { none: none.into(), ..self }
+    }
+
+    /// The page's heading says what the rows are; the caption is for those who listen.
+    #[must_use]
+    pub fn named_above(self) -> Self {
+        Self { is_named_above: true, ..self }
     }
 
     /// One more row; its first cell names it.
@@ -86,6 +97,11 @@ impl Table {
         self.rows.len()
     }
 
+    /// Whether a column's first cell is a number.
+    fn is_of_numbers(&self, column: usize) -> bool {
+        column > 0 && self.rows.first().and_then(|row| row.get(column)).is_some_and(|cell| cell.is_number)
+    }
+
     /// The table, or what is said without rows.
     #[must_use]
     pub fn show(&self) -> Markup {
@@ -97,11 +113,11 @@ impl Table {
                 }
             } @else {
                 // Shown as blocks on a phone, it would be a table no longer for those who listen, but for the roles.
-                table.cards role="table" {
-                    caption { (self.caption) }
+                table.cards.many[self.columns.len() > MANY] role="table" {
+                    caption.unseen[self.is_named_above] { (self.caption) }
                     thead role="rowgroup" { tr role="row" {
-                        @for column in &self.columns {
-                            th scope="col" role="columnheader" { @if column.is_empty() { span.unseen { "Actions" } } @else { (column) } }
+                        @for (at, column) in self.columns.iter().enumerate() {
+                            th.number[self.is_of_numbers(at)] scope="col" role="columnheader" { @if column.is_empty() { span.unseen { "Actions" } } @else { (column) } }
                         }
                     } }
                     tbody role="rowgroup" {

@@ -66,6 +66,9 @@ actions = [
 decision = \"deny\"
 ";
 
+/// How often a scenario that gave warnings is run again.
+const AGAIN: u32 = 2;
+
 /// What came of one scenario under one revision: each check that did not succeed, with what the suite says.
 type Outcome = Vec<(String, String)>;
 
@@ -101,12 +104,20 @@ async fn the_conformance_suite_passes() {
     let mut problems = Vec::new();
     let mut ran = BTreeSet::new();
     for revision in REVISIONS.into_iter().chain([EXTENSION]) {
-        for (scenario, outcome) in run(&site, &url, revision).await {
+        for (scenario, mut outcome) in run(&site, &url, revision, None).await {
             let applies = listed.get(&scenario).is_some_and(|revisions| revisions.iter().any(|r| r == revision));
-            if applies {
-                problems.extend(judge(&scenario, revision, &outcome));
-                ran.insert(scenario);
+            if !applies {
+                continue;
             }
+            for again in 1..=AGAIN {
+                if !is_late(&judge(&scenario, revision, &outcome)) {
+                    break;
+                }
+                let mut outcomes = run(&site, &url, revision, Some((&scenario, again))).await;
+                outcome = outcomes.remove(&scenario).expect("what was asked for");
+            }
+            problems.extend(judge(&scenario, revision, &outcome));
+            ran.insert(scenario);
         }
     }
     for scenario in listed.keys().filter(|scenario| !ran.contains(*scenario)) {
@@ -122,6 +133,12 @@ async fn the_conformance_suite_passes() {
     drop((bridge, served));
     assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
     page::is_current(&listed);
+}
+
+/// Whether there are warnings and nothing else. The suite warns where something that a server SHOULD send has not come within a
+/// second and a half; on a machine that runs other tests beside it that says nothing, until it is so again and again.
+fn is_late(problems: &[String]) -> bool {
+    !problems.is_empty() && problems.iter().all(|problem| problem.contains(": \"WARNING\""))
 }
 
 /// What is wrong with one outcome, in the light of the exceptions.
@@ -161,11 +178,15 @@ async fn listed() -> BTreeMap<String, Vec<String>> {
     scenarios
 }
 
-/// Runs all scenarios of a revision, and returns what came of each.
-async fn run(site: &Site, url: &str, revision: &str) -> BTreeMap<String, Outcome> {
-    let results = site.path(&format!("conformance-{revision}"));
+/// Runs all scenarios of a revision, or one of them once more, and returns what came of each.
+async fn run(site: &Site, url: &str, revision: &str, one: Option<(&str, u32)>) -> BTreeMap<String, Outcome> {
+    let (name, which) = match one {
+        Some((scenario, again)) => (format!("conformance-{revision}-{scenario}-{again}"), ["--scenario", scenario]),
+        None => (format!("conformance-{revision}"), ["--suite", "all"]),
+    };
+    let results = site.path(&name);
     let out = results.to_str().expect("a path");
-    let mut arguments = vec!["server", "--url", url, "--suite", "all", "--output-dir", out];
+    let mut arguments = vec!["server", "--url", url, which[0], which[1], "--output-dir", out];
     if revision != EXTENSION {
         arguments.extend(["--spec-version", revision]);
     }

@@ -49,7 +49,7 @@ async fn a_person_lets_an_agent_end_what_blocks_thirty_writers() {
         "from the database",
         "from the pack",
         "idle in transaction",
-        "SELECT id FROM orders WHERE region = 'eu' FOR UPDATE",
+        "SELECT id FROM orders WHERE region = ? FOR UPDATE",
         "ada, who may not approve this",
         "pg_terminate_backend",
         "primary",

@@ -51,9 +51,10 @@ async fn pages_of_looking_are_sound() {
     for pid in [one.pid, other.pid] {
         host.asked(pid).await;
     }
-    for (action, arguments) in
-        [("postgres.reindex_index_concurrently", json!({ "index": "orders_pkey" })), ("postgres.no_such", json!({}))]
-    {
+    for (action, arguments) in [
+        ("postgres.reindex_concurrent", json!({ "schema": "public", "index": "orders_pkey" })),
+        ("postgres.no_such", json!({})),
+    ] {
         call(gate, action, "primary", arguments).await.expect_err("it is refused");
     }
 

@@ -1,8 +1,5 @@
 //! Deciding: a page that shows once more what is decided on, as it is *now*, and the vote itself. The preview is run again
-//! before anybody approves; what was on the screen goes with the vote, by digest, both of the request and of its evidence. The
-//! vote is given to the same function as the command line's.
-
-use std::sync::Arc;
+//! before anybody approves; what was on the screen goes with the vote, by digest, both of the request and of its evidence.
 
 use axum::{
     extract::{Path, Query, State},
@@ -13,17 +10,18 @@ use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{super::words, arguments, cannot_approve, evidence, find, target};
+use super::{super::words, arguments, cannot_approve, evidence, target};
 use crate::{
     approval::{digest, look},
     error::{Code, Refusal},
-    gate::decide,
     outside::plain,
     portal::{
-        Approver, Flash, Form, Fresh, Here, Page, Portal, Problem, Tone, Viewer, live,
+        Approver, Flash, Form, Fresh, Here, Page, Portal, Problem, Tone, Viewer,
+        decision::{self, Given, find},
+        live,
         parts::{Facts, Field, From, countdown, marked_block, notice},
     },
-    store::{Approval, Decision, Finding, RequestDigest, Review, Seen, State as Stand, TransitionError, Vote},
+    store::{Approval, Finding, Request, Review, State as Stand, TransitionError},
 };
 
 /// Longest reason; what is longer the gate would cut.
@@ -35,16 +33,6 @@ const RECENT: SignedDuration = SignedDuration::from_secs(5);
 #[derive(Deserialize)]
 pub(in super::super) struct Carried {
     digest: Option<String>,
-}
-
-/// What is sent with the form.
-#[derive(Deserialize)]
-pub(in super::super) struct Given {
-    digest: String,
-    #[serde(default)]
-    seen: String,
-    #[serde(default)]
-    reason: String,
 }
 
 /// Asks whether to approve.
@@ -59,7 +47,7 @@ pub(in super::super) async fn ask_approve(
     if let Some(why) = cannot_approve(&approval, &viewer) {
         return Err(Problem::forbidden(why));
     }
-    let review = looked_at(&portal, &id, RECENT).await?;
+    let review = decision::looked_at(&portal, &id, RECENT).await?;
     // A look may have ended it.
     let approval = find(&portal, &id).await?;
     Ok(approve_page(&portal, &viewer, &approval, &review, &Tried::default()))
@@ -73,19 +61,10 @@ pub(in super::super) async fn approve(
     Form(given): Form<Given>,
 ) -> Result<Response, Problem> {
     let approval = find(&portal, &id).await?;
-    let seen = match given.seen.as_str() {
-        "as-requested" => Seen::AsRequested,
-        // Whoever took their time decides on what they saw, as long as it is still so: that is looked at once more.
-        text => {
-            let digest = text.parse().map_err(|_| unreadable("the evidence"))?;
-            looked_at(&portal, &id, SignedDuration::ZERO).await?;
-            Seen::Now(digest)
-        }
-    };
-    match cast(&portal, &viewer, &id, &given, Decision::Approve, seen).await {
+    match decision::approve(&portal, &viewer.account, &id, &given).await {
         Ok(after) => Ok(done(&viewer, &after)),
         Err(refusal) if is_mended_here(refusal.code) => {
-            let review = looked_at(&portal, &id, RECENT).await?;
+            let review = decision::looked_at(&portal, &id, RECENT).await?;
             let tried = Tried { reason: given.reason, refusal: Some(refusal) };
             let page = approve_page(&portal, &viewer, &approval, &review, &tried);
             Ok(page.with_status(StatusCode::CONFLICT).into_response())
@@ -116,7 +95,7 @@ pub(in super::super) async fn deny(
     Path(id): Path<String>,
     Form(given): Form<Given>,
 ) -> Result<Response, Problem> {
-    let after = cast(&portal, &viewer, &id, &given, Decision::Deny, Seen::AsRequested).await?;
+    let after = decision::deny(&portal, &viewer.account, &id, &given).await?;
     Ok(done(&viewer, &after))
 }
 
@@ -154,53 +133,6 @@ async fn carried_over(portal: &Portal, id: &str, carried: &Carried) -> Result<Ap
     }
 }
 
-/// A look at what it rests on: one that somebody took just now, or another.
-async fn looked_at(portal: &Portal, id: &str, old: SignedDuration) -> Result<Review, Refusal> {
-    let (store, wanted) = (Arc::clone(&portal.store), id.to_owned());
-    let known = tokio::task::spawn_blocking(move || store.reviews(&wanted))
-        .await
-        .map_err(|e| Refusal::new(Code::StoreUnavailable, e.to_string()))??;
-    let now = Timestamp::now();
-    let is_recent =
-        |review: &Review| matches!(&review.answer, Some((at, Finding::Looked { .. })) if now.duration_since(*at) < old);
-    match known.into_iter().find(is_recent) {
-        Some(review) => Ok(review),
-        None => portal.gate.review(id).await,
-    }
-}
-
-async fn cast(
-    portal: &Portal,
-    viewer: &Viewer,
-    id: &str,
-    given: &Given,
-    decision: Decision,
-    seen: Seen,
-) -> Result<Approval, Refusal> {
-    let digest_shown: RequestDigest = given.digest.parse().map_err(|_| unreadable("the request"))?;
-    let account = &viewer.account;
-    let vote = Vote {
-        id: id.to_owned(),
-        person: account.name.clone(),
-        also_known_as: account.also_known_as().into_iter().collect(),
-        roles: account.groups.clone(),
-        decision,
-        reason: given.reason.clone(),
-        digest_shown,
-        seen,
-        now: Timestamp::now(),
-    };
-    decide::decide(portal.gate.journal().record(), Arc::clone(&portal.store), vote).await
-}
-
-fn unreadable(what: &str) -> Refusal {
-    Refusal::new(
-        Code::DigestMismatch,
-        format!("the digest of {what} that was on the screen did not come with the form"),
-    )
-    .with_remedy("load the page again and decide on what it shows")
-}
-
 fn done(viewer: &Viewer, after: &Approval) -> Response {
     let said = match after.state_at(Timestamp::now()) {
         Stand::Pending => {
@@ -215,47 +147,52 @@ fn done(viewer: &Viewer, after: &Approval) -> Response {
 fn approve_page(portal: &Portal, viewer: &Viewer, approval: &Approval, review: &Review, tried: &Tried) -> Page {
     let request = &approval.request;
     let finding = review.answer.as_ref().map(|(_, finding)| finding);
-    let (shown, can) = match finding {
+    let changed = finding.and_then(|finding| look::since_request(approval, finding)).unwrap_or_default();
+    let (news, shown, can) = match finding {
         Some(Finding::Looked { digest, pins, evidence: found, .. }) => {
-            let changes = finding.and_then(|finding| look::since_request(approval, finding)).unwrap_or_default();
             let shown = html! {
-                (evidence::changes(&changes))
                 h2 { "What would be hit, now" }
                 (evidence::show(found))
                 h2 { "What must still be so" }
                 (evidence::pins(pins))
             };
-            (shown, Some((digest.to_string(), request.reason_required)))
+            (evidence::changes(&changed), shown, Some((digest.to_string(), request.reason_required)))
         }
         Some(Finding::Gone { why }) => {
             let gone = html! {
                 (notice(Tone::Failed, &html! { "Looked at just now: what this was about is gone, so it can't be approved any more." }))
                 (marked_block(From::Database, why))
             };
-            (gone, None)
+            (gone, html! {}, None)
         }
         Some(Finding::Unavailable { .. }) | None => {
             let why = match finding {
                 Some(Finding::Unavailable { why }) => plain(why, 400).text,
                 _ => "nobody answered".to_owned(),
             };
-            let shown = html! {
-                (notice(Tone::Warning, &html! {
+            let news = notice(
+                Tone::Warning,
+                &html! {
                     "It could not be looked at again: " (why) ". Below is what was found when it was asked. If you approve, it is on that alone, and you have to say why."
-                }))
+                },
+            );
+            let shown = html! {
                 h2 { "What would be hit, as it was when it was asked" }
                 (evidence::show(&request.evidence))
                 h2 { "What must still be so" }
                 (evidence::pins(&request.pins))
             };
-            (shown, Some(("as-requested".to_owned(), true)))
+            (news, shown, Some(("as-requested".to_owned(), true)))
         }
     };
     let is_open = approval.state_at(Timestamp::now()) == Stand::Pending;
     let content = html! {
         (refused(tried.refusal.as_ref()))
-        (head(portal, approval))
+        (head(approval))
+        (news)
+        (why(request))
         (shown)
+        (what(portal, request))
         @match can.filter(|_| is_open) {
             Some((seen, needs_reason)) => (viewer.form(&format!("{}/approve", words::address(approval)), &html! {
                 input type="hidden" name="digest" value=(approval.digest);
@@ -274,7 +211,9 @@ fn approve_page(portal: &Portal, viewer: &Viewer, approval: &Approval, review: &
 
 fn deny_page(portal: &Portal, viewer: &Viewer, approval: &Approval) -> Page {
     let content = html! {
-        (head(portal, approval))
+        (head(approval))
+        (why(&approval.request))
+        (what(portal, &approval.request))
         (viewer.form(&format!("{}/deny", words::address(approval)), &html! {
             input type="hidden" name="digest" value=(approval.digest);
             (reason(false, "", "The agent is given this reason, and can act on it."))
@@ -289,6 +228,11 @@ fn deny_page(portal: &Portal, viewer: &Viewer, approval: &Approval) -> Page {
 
 fn refused(refusal: Option<&Refusal>) -> Markup {
     let Some(refusal) = refusal else { return html! {} };
+    if refusal.code == Code::EvidenceChanged {
+        let said =
+            "Nothing was decided: the evidence is no longer what was on your screen. Decide on what is there now.";
+        return notice(Tone::Failed, &html! { (said) });
+    }
     let (message, remedy) = (plain(&refusal.message, 1_000).text, plain(&refusal.remedy, 400).text);
     notice(
         Tone::Failed,
@@ -297,7 +241,7 @@ fn refused(refusal: Option<&Refusal>) -> Markup {
 }
 
 /// What is decided on, in short, and whether it still waits.
-fn head(portal: &Portal, approval: &Approval) -> Markup {
+fn head(approval: &Approval) -> Markup {
     let (request, now) = (&approval.request, Timestamp::now());
     let requester = &request.requester;
     let asker = match requester.behind() {
@@ -313,12 +257,17 @@ fn head(portal: &Portal, approval: &Approval) -> Markup {
         (live::status())
         div data-live=(format!("{}/still", words::address(approval))) data-kinds="request" data-id=(approval.id) { (still_open(approval, now)) }
         (facts.show())
-        h2 { "Why" }
-        (marked_block(From::Agent, &request.reason))
-        h2 { "With what" }
-        (arguments(request))
-        (target(portal, request, now))
     }
+}
+
+/// Why, in the agent's words.
+fn why(request: &Request) -> Markup {
+    html! { h2 { "Why" } (marked_block(From::Agent, &request.reason)) }
+}
+
+/// With what, and where.
+fn what(portal: &Portal, request: &Request) -> Markup {
+    html! { h2 { "With what" } (arguments(request)) (target(portal, request, Timestamp::now())) }
 }
 
 /// The part of these pages that changes while somebody thinks: whether there is still something to decide.

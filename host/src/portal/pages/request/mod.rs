@@ -8,8 +8,6 @@ mod status;
 
 pub(super) use self::status::can_stand;
 
-use std::sync::Arc;
-
 use axum::{
     extract::{Path, State},
     http::header,
@@ -21,10 +19,10 @@ use maud::{Markup, html};
 use super::words;
 use crate::{
     approval::digest,
-    error::{Code, Refusal},
-    outside::shown,
     portal::{
-        Here, Page, Portal, Problem, Viewer, live,
+        Here, Page, Portal, Problem, Viewer,
+        decision::find,
+        live,
         parts::{Cell, Facts, From, Table, ago, marked_block, moment, state},
     },
     statement::Role,
@@ -71,18 +69,6 @@ pub(super) async fn part(
     Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response())
 }
 
-/// The request of this id.
-pub(super) async fn find(portal: &Portal, id: &str) -> Result<Approval, Refusal> {
-    let (store, wanted) = (Arc::clone(&portal.store), id.to_owned());
-    let found = tokio::task::spawn_blocking(move || store.get(&wanted))
-        .await
-        .map_err(|e| Refusal::new(Code::StoreUnavailable, e.to_string()))??;
-    found.ok_or_else(|| {
-        Refusal::new(Code::UnknownApproval, format!("no request `{}` is known here", shown(id, 40)))
-            .with_remedy("look at those that wait, on the first page")
-    })
-}
-
 /// Who asks and why: what the host knows of them, and what the agent says.
 fn asker(request: &Request) -> Markup {
     let requester = &request.requester;
@@ -94,8 +80,11 @@ fn asker(request: &Request) -> Markup {
     let facts = Facts::new()
         .text("Agent", format!("{}, over {}", words::name(&requester.agent), words::name(&requester.door)))
         .text("For", person)
-        .text("Roles", words::list(&requester.roles))
-        .text("Operation", request.operation.as_deref().map(words::name).unwrap_or_default());
+        .text("Roles", words::list(&requester.roles));
+    let facts = match &request.operation {
+        Some(operation) => facts.text("Operation", words::name(operation)),
+        None => facts,
+    };
     let said = [
         ("Reason", Some(&request.reason)),
         ("What it saw", request.agent_evidence.as_ref()),
