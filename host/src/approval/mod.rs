@@ -19,8 +19,8 @@ pub use self::{
     wait::{Waited, wait, wait_for_change},
 };
 use crate::store::{
-    Approval, BeforeCommit, ConsumedApproval, Creation, NewApproval, Request, RequestDigest, Store, TransitionError,
-    Vote, random_bytes, random_id,
+    Approval, BeforeCommit, ConsumedApproval, Creation, Filter, NewApproval, Request, RequestDigest, State, Store,
+    StoreError, TransitionError, Vote, random_bytes, random_id,
 };
 
 /// How many people must approve where nothing tells who is behind the agent: of two different people at least one is not.
@@ -33,6 +33,19 @@ const NEEDED_IF_UNRESOLVED: u32 = 2;
 /// As [`Store::create`].
 pub fn request(store: &dyn Store, request: Request, now: Timestamp) -> Result<Creation, TransitionError> {
     request_recorded(store, request, &|_| Ok(()), now)
+}
+
+/// What waits for people or is being run, the newest first; or everything.
+///
+/// # Errors
+/// The store's.
+pub fn listed(store: &dyn Store, all: bool, now: Timestamp) -> Result<Vec<Approval>, StoreError> {
+    let states = if all { Vec::new() } else { vec![State::Pending, State::Approved, State::Consumed] };
+    let mut found = store.list(&Filter { states, ..Filter::default() })?;
+    if !all {
+        found.retain(|approval| !approval.state_at(now).is_terminal());
+    }
+    Ok(found)
 }
 
 /// The same, put on the record before anybody can see it, as [`Store::create_recorded`].

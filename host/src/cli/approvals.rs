@@ -1,9 +1,10 @@
 //! `lockgate approvals`: what agents ask for, and a person's decision. The person is the operating system's user who runs
 //! this; what they decide on is what is on the screen, by its digest.
 
+mod remote;
 mod watch;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
@@ -13,17 +14,29 @@ use super::{
     voter::voter,
 };
 use crate::{
-    approval::{digest, evidence::Snapshot, look, render},
+    approval::{self, PeopleAt, digest, evidence::Snapshot, look, render},
     config::Config,
     error::{Code, Refusal},
     gate::decide,
     outside,
     startup::State as HostState,
-    store::{Approval, Decision, EvidenceDigest, Filter, Finding, RequestDigest, Review, Seen, State, Store, Vote},
+    store::{Approval, Decision, EvidenceDigest, Finding, RequestDigest, Review, Seen, State, Store, Vote},
 };
 
+#[derive(Debug, Args)]
+pub(super) struct ApprovalsArgs {
+    /// Ask the portal at this address, with a token made there, rather than the host on this machine
+    #[arg(long, global = true, value_name = "URL", env = "LOCKGATE_PORTAL")]
+    portal: Option<PeopleAt>,
+    /// The file with that token; without it the environment's LOCKGATE_API_TOKEN
+    #[arg(long, global = true, value_name = "FILE", requires = "portal")]
+    token_file: Option<PathBuf>,
+    #[command(subcommand)]
+    command: ApprovalsCommand,
+}
+
 #[derive(Debug, Subcommand)]
-pub(super) enum ApprovalsCommand {
+enum ApprovalsCommand {
     /// List requests that wait for a decision
     List {
         /// Decided and past ones too
@@ -74,13 +87,24 @@ pub(super) struct DecideArgs {
     /// Why, for the record and the agent
     #[arg(long, default_value = "")]
     reason: String,
+    /// With a portal: read your password from standard input rather than from the terminal
+    #[arg(long)]
+    password_stdin: bool,
 }
 
-pub(super) async fn run(command: ApprovalsCommand, config: &Config) -> Result<ExitCode, Refusal> {
-    if let ApprovalsCommand::Watch(args) = command {
-        return watch::run(&args, config).await;
+pub(super) async fn run(
+    args: ApprovalsArgs,
+    config: impl FnOnce() -> Result<Config, Refusal>,
+) -> Result<ExitCode, Refusal> {
+    let ApprovalsArgs { portal, token_file, command } = args;
+    if let Some(portal) = portal {
+        return remote::run(command, portal, token_file.as_deref()).await;
     }
-    let state = HostState::open(config)?;
+    let config = config()?;
+    if let ApprovalsCommand::Watch(args) = command {
+        return watch::run(&args, &config).await;
+    }
+    let state = HostState::open(&config)?;
     let store = Arc::clone(&state.store);
     match command {
         ApprovalsCommand::List { all, json } => list(&*store, all, json)?,
@@ -98,12 +122,8 @@ pub(super) async fn run(command: ApprovalsCommand, config: &Config) -> Result<Ex
 }
 
 fn list(store: &dyn Store, all: bool, json: bool) -> Result<(), Refusal> {
-    let states = if all { Vec::new() } else { vec![State::Pending, State::Approved, State::Consumed] };
     let now = Timestamp::now();
-    let mut found = store.list(&Filter { states, ..Filter::default() })?;
-    if !all {
-        found.retain(|approval| !approval.state_at(now).is_terminal());
-    }
+    let found = approval::listed(store, all, now)?;
     if json {
         found.iter().for_each(|approval| say(&render::to_json(approval, now)));
     } else if found.is_empty() {

@@ -52,8 +52,7 @@ enum Command {
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// Look at what agents ask for, and decide
-    #[command(subcommand)]
-    Approvals(approvals::ApprovalsCommand),
+    Approvals(approvals::ApprovalsArgs),
     /// Try the channels by which people are told of requests
     #[command(subcommand)]
     Notify(notify::NotifyCommand),
@@ -125,7 +124,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Refusal> {
         Command::Demo(args) => demo::run(args).await,
         Command::Pack(command) => pack::run(command, config).await,
         Command::Policy(command) => policy::run(command, config).await,
-        Command::Approvals(command) => approvals::run(command, &config()?).await,
+        Command::Approvals(command) => approvals::run(command, config).await,
         Command::Notify(command) => notify::run(command, &config()?).await,
         Command::Standing(command) => standing::run(command, &config()?).await,
         Command::Audit(command) => audit::run(command, config),

@@ -1,7 +1,12 @@
 //! Writing to a terminal: results to standard output, errors with their code and remedy to standard error, and a question
 //! to the person who sits there.
 
-use std::io::{self, BufRead as _, IsTerminal, Write as _};
+use std::{
+    fs::File,
+    io::{self, BufRead as _, BufReader, IsTerminal, Write as _},
+};
+
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use crate::error::Refusal;
 
@@ -53,6 +58,22 @@ pub(super) fn ask(question: &str) -> io::Result<Option<String>> {
     let mut line = String::new();
     let read = io::stdin().lock().read_line(&mut line)?;
     Ok((read > 0).then(|| line.trim().to_owned()))
+}
+
+/// Asks at the terminal itself, and reads one line that is not shown.
+pub(super) fn ask_in_silence(question: &str) -> io::Result<String> {
+    let mut terminal = File::options().read(true).write(true).open("/dev/tty")?;
+    let before = tcgetattr(&terminal)?;
+    let mut silent = before.clone();
+    silent.local_modes.remove(LocalModes::ECHO);
+    // Silent before anybody is asked: what is typed after the question is neither shown nor thrown away.
+    tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
+    let mut line = String::new();
+    let read = terminal.write_all(question.as_bytes()).and_then(|()| BufReader::new(&terminal).read_line(&mut line));
+    tcsetattr(&terminal, OptionalActions::Drain, &before)?;
+    terminal.write_all(b"\n")?;
+    read?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// The operating system's user who runs this process, by its effective uid; never from the environment.

@@ -60,7 +60,7 @@ impl People {
         Ok(self.renew(session, Method::Password).await?)
     }
 
-    async fn compared(&self, name: &str, password: String, from: &Origin) -> Result<Account, LoginError> {
+    pub(super) async fn compared(&self, name: &str, password: String, from: &Origin) -> Result<Account, LoginError> {
         self.count(name, from).await?;
         let name_of = name.to_owned();
         let (account, kept) = self

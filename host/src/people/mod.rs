@@ -2,11 +2,12 @@
 //! call it. Whatever changes who may do what is on the record before it is so, never with a secret in it.
 //!
 //! [`login`] lets somebody in with a password, [`passkeys`] with an authenticator, [`oidc`] by a company's issuer; each ends in
-//! a session ([`sessions`]). [`accounts`] is what administrators do, [`links`] the two ways to a first password, [`acting`] who
-//! somebody is who comes by the command line.
+//! a session ([`sessions`]). [`api_tokens`] let in a command line elsewhere. [`accounts`] is what administrators do, [`links`] the
+//! two ways to a first password, [`acting`] who somebody is who comes by the command line.
 
 pub mod accounts;
 pub mod acting;
+pub mod api_tokens;
 mod attempts;
 pub mod links;
 pub mod login;

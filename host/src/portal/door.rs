@@ -167,7 +167,7 @@ async fn checked(parts: &Parts, body: Body, visitor: &Visitor) -> Result<Checked
 }
 
 /// The one `Host` of the request is the portal's.
-fn is_our_host(headers: &HeaderMap, ours: &str) -> bool {
+pub(super) fn is_our_host(headers: &HeaderMap, ours: &str) -> bool {
     headers.get(header::HOST).is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(ours.as_bytes()))
 }
 

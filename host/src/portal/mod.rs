@@ -4,11 +4,13 @@
 //! Read [`door`] first: every request goes through it, and so does every answer. What it lets in finds out who looks with
 //! [`Viewer`], reads what was sent with [`Form`], and answers with a [`Page`] or a [`Problem`], which the door puts into the
 //! frame ([`frame`]). [`parts`] is what pages are made of, [`pages`] the pages themselves. Who may come in is
-//! [`people`](crate::people)'s to say.
+//! [`people`](crate::people)'s to say. [`api`] is for command lines elsewhere.
 
 mod access;
+pub mod api;
 mod assets;
 mod cookies;
+mod decision;
 pub mod door;
 mod flash;
 mod form;
@@ -81,11 +83,12 @@ pub struct Portal {
     pub live: Arc<Live>,
 }
 
-/// Every page, behind the door.
+/// Every page, behind the door; and what command lines elsewhere ask, behind theirs.
 pub fn router(portal: Portal) -> Router {
     let access = Arc::clone(&portal.access);
+    let api = api::router(portal.clone());
     let routes = pages::of_access::<Portal>().merge(pages::of_gate()).with_state(portal);
-    door::guard(routes, access)
+    Router::new().nest(api::UNDER, api).fallback_service(door::guard(routes, access))
 }
 
 /// The pages of logging in and of accounts alone, behind the door: for a test that is about nothing else.

@@ -15,7 +15,7 @@ pub struct Problem {
     pub(super) message: String,
     pub(super) remedy: String,
     pub(super) code: Option<Code>,
-    retry_after: Option<u64>,
+    pub(super) retry_after: Option<u64>,
 }
 
 impl Problem {

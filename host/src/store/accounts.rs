@@ -155,7 +155,7 @@ pub trait Accounts: Send + Sync {
     /// The store's own.
     fn end_session(&self, name: &str, id: &str, why: &str, now: Timestamp) -> Result<bool, StoreError>;
 
-    /// Ends all sessions of an account but one, and says how many.
+    /// Ends all sessions of an account but one, and its tokens for the command line, and says how many sessions.
     ///
     /// # Errors
     /// The store's own.

@@ -8,6 +8,7 @@
 mod account;
 mod account_error;
 mod accounts;
+mod api_tokens;
 mod error;
 mod id;
 pub mod instance;
@@ -34,6 +35,7 @@ pub use self::{
     },
     account_error::AccountError,
     accounts::Accounts,
+    api_tokens::{API_TOKEN_LIMIT, ApiToken, ApiTokens, LONGEST_API_TOKEN, NewApiToken},
     error::{StoreError, TransitionError, code_of},
     id::{random_bytes, random_id},
     model::{
@@ -80,7 +82,7 @@ pub type BeforeCommit<'a, T> = &'a dyn Fn(&T) -> Result<(), StoreError>;
 ///
 /// Only [`Store::expire_due`] writes `expired`, so that each expiry is reported exactly once; everything else merely refuses
 /// what is past its time.
-pub trait Store: Accounts + outbox::Outbox + Send + Sync {
+pub trait Store: Accounts + ApiTokens + outbox::Outbox + Send + Sync {
     /// Stores a new request, or joins the pending one of the same agent and person for the same action, target, arguments
     /// and pack. If that one rests on other facts (pins, target identity, policy, roles), it is superseded by the new one.
     ///

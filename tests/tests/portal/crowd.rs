@@ -124,13 +124,18 @@ async fn look(
         news.remove(&stream.changed().await);
     }
     let _ = saw.send((0, Instant::now()));
-    for number in 1..=DECISIONS {
-        while !ids.contains(&stream.changed().await) {}
+    let mut told = 0;
+    while told < DECISIONS {
+        if !ids.contains(&stream.changed().await) {
+            continue;
+        }
         let part = browser.get("/inbox/part").await;
         assert_eq!(part.status, 200, "{}", part.body);
         let shown = ids.iter().filter(|id| is_denied(&part.body, id)).count();
-        if saw.send((shown, Instant::now())).is_err() || shown != number {
-            return;
+        // A request changes more than once in its life.
+        if shown > told {
+            told = shown;
+            let _ = saw.send((shown, Instant::now()));
         }
     }
 }

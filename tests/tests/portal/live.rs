@@ -98,7 +98,7 @@ async fn a_new_request_its_decision_and_an_expiry_arrive_by_themselves() {
     stream.change(&id).await;
     let part = viewer.get("/inbox/part").await;
     assert!(part.body.contains(&id) && part.body.contains("One request waits: "), "{}", part.body);
-    html::check("part", &format!("<!DOCTYPE html><html><h1></h1>{}</html>", part.body));
+    html::check("part", &format!("<!DOCTYPE html><html><header></header><main><h1></h1>{}</main></html>", part.body));
 
     host.site.decide(&id, Decision::Deny, "grace").await.expect("it counts");
     stream.change(&id).await;

@@ -1,6 +1,7 @@
 //! People's door as browsers and attackers see it: the portal's own router on a socket, spoken to over HTTP by hand, with the
 //! store and the record of a real host behind it and a clock that tests set. What needs the whole program starts it.
 
+mod api;
 mod attempts;
 mod authenticator;
 mod browser;

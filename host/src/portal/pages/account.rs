@@ -92,6 +92,7 @@ async fn page(viewer: &Viewer, error: Option<&str>) -> Result<Page, Problem> {
         }
         @if people.has_passkeys() { (passkey_table(viewer, &passkeys, people.now())) }
         (session_table(viewer, &sessions, people.now()))
+        p { a href=(super::api_tokens::HERE) { "Tokens for the command line" } }
     };
     Ok(Page::new("Your account", Here::Own, content))
 }

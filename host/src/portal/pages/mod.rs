@@ -2,6 +2,7 @@
 
 mod account;
 mod accounts;
+mod api_tokens;
 mod catalogue;
 mod changes;
 mod confirm;
@@ -48,6 +49,8 @@ pub fn of_access<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route("/account/passkeys/remove", post(passkey::remove))
         .route("/account/sessions/end", post(account::end_session))
         .route("/account/sessions/end-others", post(account::end_others))
+        .route(api_tokens::HERE, get(api_tokens::show).post(api_tokens::create))
+        .route("/account/tokens/end", post(api_tokens::end))
         .route("/accounts", get(accounts::list).post(accounts::create))
         .route("/accounts/{name}", get(accounts::show).post(accounts::change))
         .route("/accounts/{name}/link", post(accounts::make_link))

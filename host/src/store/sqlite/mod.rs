@@ -2,6 +2,7 @@
 //! write is one `BEGIN IMMEDIATE` transaction, so what it checked is still so when it commits.
 
 mod accounts;
+mod api_tokens;
 mod approvals;
 pub(super) mod files;
 mod operations;

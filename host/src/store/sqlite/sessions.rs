@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
-    accounts,
+    accounts, api_tokens,
     rows::{later, micros, timestamp},
 };
 use crate::store::{Account, AccountError, Method, NewSession, SESSION_LIMIT, Session, SessionLimits, StoreError};
@@ -138,6 +138,7 @@ pub(super) fn end_all(
     why: &str,
     now: Timestamp,
 ) -> Result<usize, StoreError> {
+    api_tokens::end_all(tx, name, why, now)?;
     Ok(tx.execute(
         "UPDATE sessions SET ended_at = ?3, ended_why = ?4 WHERE account = ?1 AND ended_at IS NULL AND id IS NOT ?2",
         params![name, but, micros(now), why],

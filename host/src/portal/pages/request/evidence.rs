@@ -83,9 +83,11 @@ pub(super) fn pins(pins: &[Pin]) -> Markup {
 /// What is different since the request was made. Every value is the database's.
 pub(super) fn changes(changes: &Changes) -> Markup {
     if changes.is_empty() {
-        return notice(Tone::Done, &html! { "Looked at just now: nothing has changed since it was asked." });
+        return notice(Tone::Note, &html! { "Looked at just now: nothing has changed since it was asked." });
     }
-    let mut table = Table::new("What changed", ["What", "Was", "Is", "Matters"]);
+    let is_material = changes.is_material();
+    let caption = if is_material { "What changed" } else { "What is measured, then and now" };
+    let mut table = Table::new(caption, ["What", "Was", "Is", "Matters"]);
     let none = || html! { span.quiet { "nothing" } };
     let mut left_out = 0;
     let mut add = |what: Markup, was: Markup, is: Markup, matters: bool, table: &mut Table| {
@@ -120,15 +122,18 @@ pub(super) fn changes(changes: &Changes) -> Markup {
             add(what, words::value(&cell.was), words::value(&cell.is), cell.material, &mut table);
         }
     }
-    let is_material = changes.is_material();
     html! {
         @if is_material {
             (notice(Tone::Warning, &html! { "Looked at just now: it has " strong { "changed" } " since it was asked. You decide on what is there now." }))
         } @else {
-            (notice(Tone::Done, &html! { "Looked at just now: nothing has changed since it was asked but what is measured." }))
+            (notice(Tone::Note, &html! { "Looked at just now: nothing has changed since it was asked but what is measured." }))
         }
         @if changes.unreadable { p { "The evidence of one of the two times can't be read." } }
-        @if !table.is_empty() { (marked_markup(From::Database, &table.show())) }
+        @if is_material && !table.is_empty() {
+            (marked_markup(From::Database, &table.show()))
+        } @else if !table.is_empty() {
+            details { summary { "What is measured, then and now" } (marked_markup(From::Database, &table.named_above().show())) }
+        }
         @if left_out > 0 { p.quiet { (left_out) " more differences are not shown here." } }
     }
 }

@@ -12,10 +12,7 @@ use axum::{
 use jiff::SignedDuration;
 use maud::{Markup, html};
 
-use super::super::{
-    request::{can_stand, find},
-    words,
-};
+use super::super::{request::can_stand, words};
 use crate::{
     approval::standing::{Proposal, one_of, range},
     error::{Code, Refusal},
@@ -23,6 +20,7 @@ use crate::{
     outside::plain,
     portal::{
         Approver, Flash, Form, Fresh, Here, Page, Portal, Problem, Tone, Viewer,
+        decision::find,
         parts::{Choice, Field, choices, notice},
     },
     store::{Approval, Bound, LONGEST_STANDING, MOST_USES},
