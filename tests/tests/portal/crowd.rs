@@ -112,7 +112,7 @@ async fn wait_for_people(host: &Host, tokens: &[String]) -> (Vec<impl Sized + us
 }
 
 /// An open inbox: once everything that waits is known, at each change of it, the part of the page that shows it is had anew, as a
-/// browser does; how many it shows as denied, and when.
+/// browser does; how many of them it no longer shows as waiting, and when.
 async fn look(
     mut stream: Stream,
     mut browser: Browser,
@@ -131,7 +131,7 @@ async fn look(
         }
         let part = browser.get("/inbox/part").await;
         assert_eq!(part.status, 200, "{}", part.body);
-        let shown = ids.iter().filter(|id| is_denied(&part.body, id)).count();
+        let shown = ids.len() - waiting(&part.body);
         // A request changes more than once in its life.
         if shown > told {
             told = shown;
@@ -140,10 +140,10 @@ async fn look(
     }
 }
 
-/// Whether the inbox shows a request among those that ended, denied.
-fn is_denied(body: &str, id: &str) -> bool {
-    let here = body.split(&format!("/approvals/{id}\"")).nth(1).unwrap_or_default();
-    here.split("/approvals/").next().unwrap_or_default().contains("denied")
+/// How many requests an inbox says that wait.
+fn waiting(body: &str) -> usize {
+    let said = body.split_once(" requests wait").unwrap_or_else(|| panic!("how many wait? {body}")).0;
+    said.rsplit(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok()).expect("a number")
 }
 
 /// What the kernel says of a process.
