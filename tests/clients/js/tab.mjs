@@ -146,8 +146,9 @@ export class Tab {
     await this.page.screenshot({ path, fullPage: true, animations: 'disabled', caret: 'hide' });
   }
 
-  // What the screen shows and no more.
+  // What the screen shows of the head of the page, and no more.
   async view({ path }) {
+    await this.page.evaluate(() => window.scrollTo(0, 0));
     await this.page.screenshot({ path, animations: 'disabled', caret: 'hide' });
   }
 

@@ -14,7 +14,7 @@ const WHAT: &str = "postgres.terminate_backend on primary";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_lets_an_agent_end_what_blocks_thirty_writers() {
-    let (host, token) = night::host(None).await;
+    let (host, token) = night::host().await;
     host.person("grace", "approver", &[]).await;
     let chromium = Chromium::start(&host);
     let tab = chromium.person("grace", DESK).await;

@@ -9,7 +9,7 @@ use super::{
     night,
     tab::{DESK, assert_sound},
 };
-use crate::host::ACTION;
+use crate::host::{ACTION, Host};
 
 const POLICY: &str = "version = 1\n\
     [[rule]]\nname = \"nobody reindexes by day\"\nactions = [\"postgres.reindex*\"]\ndecision = \"deny\"\n\
@@ -40,7 +40,8 @@ const PAGES: [(&str, &str); 15] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_looking_are_sound() {
-    let (host, _) = night::host(Some(POLICY)).await;
+    let (runbook, _) = night::runbook();
+    let host = Host::new("primary", Some(POLICY), &runbook).await;
     host.person("grace", "admin", &["--group", "dba"]).await;
     let gate = &host.gate;
     done(gate, "postgres.activity_states", "primary", json!({})).await;

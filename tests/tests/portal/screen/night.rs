@@ -15,15 +15,22 @@ pub const WRITERS: usize = 30;
 /// The application's database.
 pub const WEBSHOP: &str = "webshop";
 
-/// A host whose target `primary` is the webshop's server, and the token of an agent that calls over HTTP.
-pub async fn host(policy: Option<&str>) -> (Host, String) {
+/// A host whose target `primary` is the webshop's server, and the token of an agent that calls over HTTP. One test at a time
+/// may have it: the rows are the same.
+pub async fn host() -> (Host, String) {
     webshop().await;
+    let (more, token) = runbook();
+    (Host::prepare(&[("primary", WEBSHOP)], None, &more).await.start().await, token)
+}
+
+/// What configures an agent that calls over HTTP, and its token.
+pub fn runbook() -> (String, String) {
     let (token, sha256) = token::generate().expect("a token");
     let more = format!(
         "[mcp]\nhold_seconds = 2\n\
          [[mcp.agent]]\nname = \"runbook\"\nperson = \"ada\"\ntoken_sha256 = \"{sha256}\"\n"
     );
-    (Host::prepare(&[("primary", WEBSHOP)], policy, &more).await.start().await, token)
+    (more, token)
 }
 
 /// Its tables and roles, made once for the test binary.

@@ -7,21 +7,20 @@ use serde_json::json;
 
 use super::{
     chromium::Chromium,
-    night::{self, crashed},
     tab::{DESK, PHONE},
 };
-use crate::host::{ACTION, gone};
+use crate::host::{ACTION, Host, gone};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standing_approval_is_made_from_a_request_used_and_taken_back() {
-    let (host, _) = night::host(None).await;
+    let host = Host::new("primary", None, "").await;
     host.person("barbara", "approver", &[]).await;
     host.person("grace", "admin", &[]).await;
-    let migration = crashed().await;
-    let id = host.asked_because(migration.pid, "the nightly report hangs again and holds its locks").await;
+    let report = host.victim("report").await;
+    let id = host.asked_because(report.pid, "the nightly report hangs again and holds its locks").await;
     host.site.approve(&id).await;
     ended(&host.gate, &id).await.expect("it ran");
-    gone(migration.pid).await;
+    gone(report.pid).await;
 
     let chromium = Chromium::start(&host);
     let barbara = chromium.person("barbara", PHONE).await;
@@ -52,23 +51,23 @@ async fn a_standing_approval_is_made_from_a_request_used_and_taken_back() {
     grace.click("Approve exactly this").await;
     grace.says("It is in force").await;
 
-    let again = crashed().await;
+    let again = host.victim("report").await;
     let answer = call(&host.gate, ACTION, "primary", json!({ "pid": again.pid })).await;
     assert!(matches!(answer, Ok(Answer::Done(_))), "{answer:?}");
     gone(again.pid).await;
     grace.reload().await;
     grace.says("4 of 5 uses left").await;
     grace.is_sound("standing-one").await;
-    grace.pictured("standing", DESK).await;
     grace.open("/standing").await;
     grace.is_sound("standing-list").await;
+    grace.pictured("standing", DESK).await;
 
     grace.open(&address).await;
     grace.fill("Why it is taken back", "The report is fixed").await;
     grace.click("Revoke").await;
     grace.says("Revoked after 1 of 5 uses").await;
     grace.is_sound("standing-revoked").await;
-    let last = crashed().await;
+    let last = host.victim("report").await;
     let answer = call(&host.gate, ACTION, "primary", json!({ "pid": last.pid })).await;
     assert!(matches!(answer, Ok(Answer::Pending(_))), "people are asked again: {answer:?}");
     assert!(last.lives().await);
