@@ -91,7 +91,7 @@ pub(super) fn judge(store: &dyn Store, approval: &Approval, vote: &Vote) -> Resu
     let reviews = store.reviews(&vote.id)?;
     let request = Snapshot::of(&approval.request);
     let last = reviews.iter().find_map(|review| review.answer.as_ref());
-    let last_looked = reviews.iter().find_map(|review| looked(review));
+    let last_looked = reviews.iter().find_map(looked);
     let (seen, now) = match vote.seen {
         Seen::AsRequested if says_nothing(&vote.reason) => return Err(TransitionError::ReasonRequired { id: id() }),
         Seen::AsRequested => match last_looked {

@@ -100,9 +100,9 @@ impl Gate {
         let (run, record) = (request.run.clone(), self.journal.record().clone());
         let created = self.with_store(move |store| {
             let write = |creation: &Creation| {
-                let lines = journal::held(&run, creation).into_iter();
+                let mut lines = journal::held(&run, creation).into_iter();
                 let unrecorded = |error: RecordError| StoreError::Unrecorded(error.to_string());
-                lines.map(|line| record.append_blocking(line).map(drop)).collect::<Result<_, _>>().map_err(unrecorded)
+                lines.try_for_each(|line| record.append_blocking(line).map(drop)).map_err(unrecorded)
             };
             approval::request_recorded(store, request, &write, Timestamp::now())
         });

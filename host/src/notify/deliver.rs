@@ -167,10 +167,10 @@ impl Shared {
             return Ok(Delivery::Failed { error: "it was not taken in time".into() });
         }
         let sent = channel.send(&notice, now).await;
-        Ok(sent.map_or_else(|failure| self.failed(failure, message, Timestamp::now()), |()| Delivery::Sent))
+        Ok(sent.map_or_else(|failure| self.failed(&failure, message, Timestamp::now()), |()| Delivery::Sent))
     }
 
-    fn failed(&self, failure: Failure, message: &Message, now: Timestamp) -> Delivery {
+    fn failed(&self, failure: &Failure, message: &Message, now: Timestamp) -> Delivery {
         let error = shown(&self.redactor.text(&failure.text), ERROR);
         let pause = backoff::pause(message.attempt, failure.after);
         let at = now.checked_add(SignedDuration::try_from(pause).unwrap_or_default()).unwrap_or(Timestamp::MAX);

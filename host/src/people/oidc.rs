@@ -7,7 +7,7 @@ mod claims;
 mod fetch;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -302,7 +302,7 @@ impl People {
             }
             (Some(account), _) => account,
             (None, Some(role)) if settings.create => {
-                let groups = claims.groups(settings).unwrap_or_else(BTreeSet::new);
+                let groups = claims.groups(settings).unwrap_or_default();
                 let wanted = Wanted { name: claims.name.clone(), role, groups, os_user: None, email: None };
                 self.create(wanted, &by(settings)).await?
             }

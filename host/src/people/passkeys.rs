@@ -103,10 +103,8 @@ impl Passkeys {
     /// A challenge that nobody can answer, for a name without passkeys.
     fn made_up(&self, name: &str) -> Result<RequestChallengeResponse, Refusal> {
         let known = self.fakes.generate(name.as_bytes()).map_err(|error| unusable(&error))?;
-        let known: Vec<_> = known
-            .iter()
-            .map(|id| json!({ "type": "public-key", "id": URL_SAFE_NO_PAD.encode(<Vec<u8>>::from(id.clone())) }))
-            .collect();
+        let known: Vec<_> =
+            known.iter().map(|id| json!({ "type": "public-key", "id": URL_SAFE_NO_PAD.encode(id.clone()) })).collect();
         let options = json!({ "publicKey": {
             "challenge": URL_SAFE_NO_PAD.encode(random_bytes::<32>()?),
             "timeout": u64::try_from(WAIT.as_millis()).unwrap_or(u64::MAX),
@@ -142,7 +140,7 @@ impl People {
     pub async fn begin_passkey(&self, account: &Account, session: &Session) -> Result<Challenge, Refusal> {
         let webauthn = self.webauthn()?;
         let known = self.passkeys_of(&account.name).await?;
-        let known = known.iter().map(|passkey| passkey.credential.clone().into()).collect();
+        let known = known.iter().map(|passkey| passkey.credential.clone()).collect();
         let handle = Uuid::from_bytes(account.handle);
         let (options, state) = webauthn
             .webauthn
@@ -177,7 +175,7 @@ impl People {
         let new = StoredPasskey {
             id: random_id("pky_")?,
             account: session.account.clone(),
-            credential: made.cred_id().clone().into(),
+            credential: made.cred_id().clone(),
             label: label.unwrap_or_else(|| "passkey".to_owned()),
             data: to_json(&made)?,
             added_at: self.now(),
@@ -313,7 +311,7 @@ impl People {
             return Err(LoginError::Wrong);
         };
         // One that was removed while the authenticator was asked is none any more.
-        let credential: Vec<u8> = result.cred_id().clone().into();
+        let credential: Vec<u8> = result.cred_id().clone();
         let used = self.passkeys_of(&name).await?.into_iter().find(|passkey| passkey.credential == credential);
         let Some(used) = used.filter(|_| account.disabled.is_none()) else {
             self.failed(&name, Method::Passkey, "the passkey was removed or the account disabled", from).await?;

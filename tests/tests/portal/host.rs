@@ -75,7 +75,7 @@ impl Host {
         );
         let target = targets[0].0.to_owned();
         let cluster = cluster().await;
-        let targets: Vec<_> = targets.iter().map(|(name, database)| cluster.target(*name, AGENT, *database)).collect();
+        let targets: Vec<_> = targets.iter().map(|(name, database)| cluster.target(name, AGENT, database)).collect();
         let site = Site::with_stock_pack(&targets, &more).await;
         if let Some(policy) = policy {
             site.write("policy.toml", policy);

@@ -35,11 +35,14 @@ pub struct Issuer {
     shared: Arc<Shared>,
 }
 
+/// What a code stands for: what was asked for with it, and the claims of its token.
+type Code = (HashMap<String, String>, Value);
+
 struct Shared {
     at: Mutex<String>,
     key: Pair,
     /// What codes stand for: the query with which somebody was sent, and claims over those that a sound token has.
-    codes: Mutex<HashMap<String, (HashMap<String, String>, Value)>>,
+    codes: Mutex<HashMap<String, Code>>,
     /// Signs with another key than the published one.
     lies: Mutex<bool>,
 }

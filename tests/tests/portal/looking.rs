@@ -56,7 +56,7 @@ async fn every_page_is_there_for_whoever_is_logged_in_and_for_nobody_else() {
     let host = host().await;
     let mut nobody = host.browser();
     let gate = &host.gate;
-    let run = site::done(&gate, "postgres.uptime", "primary", json!({})).await.run;
+    let run = site::done(gate, "postgres.uptime", "primary", json!({})).await.run;
     let of_run = format!("/runs/{run}");
     for place in PAGES.iter().copied().chain([of_run.as_str()]) {
         let reply = nobody.get(place).await;

@@ -198,7 +198,7 @@ async fn a_portal_that_browsers_could_only_reach_in_the_clear_is_not_opened() {
     ] {
         let listen = if portal.contains("listen") { String::new() } else { "listen = \"127.0.0.1:0\"\n".to_owned() };
         let more = format!("[mcp.http]\nlisten = \"{agents}\"\n[portal]\n{listen}{portal}");
-        let site = Site::with_stock_pack(&[target.clone()], &more).await;
+        let site = Site::with_stock_pack(std::slice::from_ref(&target), &more).await;
         let (code, said) = run(&site, &["serve"]).await;
         assert!(code == 2 && said.contains(part), "{portal}: {code} {said}");
     }

@@ -41,12 +41,15 @@ pub struct World {
     _stop: tokio_util::sync::DropGuard,
 }
 
+/// Makes an issuer's settings for a portal.
+type MakeOidc = Box<dyn FnOnce(&Site) -> OidcSettings>;
+
 /// How a portal is to be.
 #[derive(Default)]
 pub struct Made {
     pub settings: PeopleSettings,
     pub proxies: Proxies,
-    pub oidc: Option<Box<dyn FnOnce(&Site) -> OidcSettings>>,
+    pub oidc: Option<MakeOidc>,
     /// What browsers call it, if not `http://localhost:PORT`.
     pub url: Option<String>,
 }

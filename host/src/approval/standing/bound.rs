@@ -55,11 +55,10 @@ fn compare(a: &Number, b: &Number) -> Option<Ordering> {
 /// Refuses a bound that bounds nothing or can't be met; the error is one sentence.
 pub(super) fn check(name: &str, bound: &Bound) -> Result<(), String> {
     match bound {
-        Bound::Equal(_) => Ok(()),
         Bound::OneOf(list) if list.is_empty() || list.len() > LISTED => {
             Err(format!("`{name}` may be one of 1 to {LISTED} values"))
         }
-        Bound::OneOf(_) => Ok(()),
+        Bound::Equal(_) | Bound::OneOf(_) => Ok(()),
         Bound::Glob(pattern) if pattern.bytes().all(|byte| byte == b'*') => {
             Err(format!("the pattern of `{name}` lets everything through and so bounds nothing"))
         }

@@ -43,7 +43,8 @@ fn range(min: i64, max: i64) -> Bound {
 fn a_grant_covers_the_request_that_it_comes_from_and_nothing_beside_it() {
     let (request, grant) = grant(|_| ());
     assert_eq!(uncovered(&grant, &Sought::of(&request)), None);
-    let changes: [(&str, fn(&mut Request)); 16] = [
+    type Change = fn(&mut Request);
+    let changes: [(&str, Change); 16] = [
         ("it is for somebody else", |r| r.requester.agent.push('2')),
         ("it is for somebody else", |r| r.requester.person = None),
         ("it is for somebody else", |r| r.requester.person = Some("edsger".into())),

@@ -40,9 +40,9 @@ pub(super) async fn run(
     match command {
         ApprovalsCommand::List { all, json } => {
             let found = portal.get(if all { "/approvals?all=true" } else { "/approvals" }).await?;
-            let requests = found["approvals"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let requests = part(&found, "/approvals").as_array().map(Vec::as_slice).unwrap_or_default();
             match (json, requests) {
-                (true, requests) => requests.iter().for_each(|request| say_json(request)),
+                (true, requests) => requests.iter().for_each(say_json),
                 (false, []) => say("nothing waits for a decision"),
                 (false, _) => say_text(&found),
             }
@@ -51,9 +51,9 @@ pub(super) async fn run(
             let found = if fresh { portal.look(&id).await? } else { portal.get(&at(&id, "")?).await? };
             match (json, fresh) {
                 (true, true) => say_json(
-                    &json!({ "request": found["request"], "review": found["review"], "changes": found["changes"] }),
+                    &json!({ "request": part(&found, "/request"), "review": part(&found, "/review"), "changes": part(&found, "/changes") }),
                 ),
-                (true, false) => say_json(&found["request"]),
+                (true, false) => say_json(part(&found, "/request")),
                 (false, _) => say_text(&found),
             }
         }
@@ -78,9 +78,9 @@ async fn approve(portal: &Portal, args: ApproveArgs) -> Result<(), Refusal> {
         return Err(nobody_looks());
     }
     let found = if as_requested { portal.get(&at(&args.id, "")?).await? } else { portal.look(&args.id).await? };
-    let finding = &found["review"]["answer"][1];
-    let why = || shown(finding["why"].as_str().unwrap_or_default(), 300);
-    let seen = match (as_requested, finding["finding"].as_str(), seen) {
+    let finding = part(&found, "/review/answer/1");
+    let why = || shown(part(finding, "/why").as_str().unwrap_or_default(), 300);
+    let seen = match (as_requested, part(finding, "/finding").as_str(), seen) {
         (false, Some("gone"), _) => {
             return Err(Refusal::new(Code::TargetChanged, format!("it can't hold any more: {}", why())));
         }
@@ -89,8 +89,8 @@ async fn approve(portal: &Portal, args: ApproveArgs) -> Result<(), Refusal> {
             let remedy = "try again, or decide on the evidence of the request with `--as-requested --reason TEXT`";
             return Err(Refusal::new(Code::EvidenceUnavailable, what).with_remedy(remedy));
         }
-        (false, Some(_), Some(typed)) => whole(&finding["digest"], typed),
-        (false, Some(_), None) => finding["digest"].as_str().unwrap_or_default().to_owned(),
+        (false, Some(_), Some(typed)) => whole(part(finding, "/digest"), typed),
+        (false, Some(_), None) => part(finding, "/digest").as_str().unwrap_or_default().to_owned(),
         // It does not wait any more, which the portal says; or nobody looked, as somebody wanted.
         (_, None, _) | (true, ..) => "as-requested".to_owned(),
     };
@@ -105,20 +105,21 @@ async fn decide(
     seen: String,
 ) -> Result<(), Refusal> {
     let digest = match &args.digest {
-        Some(typed) => whole(&found["request"]["digest"], typed.clone()),
+        Some(typed) => whole(part(found, "/request/digest"), typed.clone()),
         None => confirm(found, decision)?,
     };
     let password = password(args.password_stdin)?;
     let body = json!({ "digest": digest, "seen": seen, "reason": args.reason, "password": password });
     let after = portal.post(&at(&args.id, decision.as_str())?, &body).await?;
-    let request = &after["request"];
-    let (state, needed) = (request["state"].as_str().unwrap_or_default(), &request["request"]["needed"]);
+    let request = part(&after, "/request");
+    let (state, needed) = (part(request, "/state").as_str().unwrap_or_default(), part(request, "/request/needed"));
     say(&match state {
         "pending" => {
-            let votes = request["votes"].as_array().map_or(0, Vec::len);
+            let votes = part(request, "/votes").as_array().map(Vec::as_slice).unwrap_or_default();
+            let votes = votes.iter().filter(|vote| part(vote, "/decision") == "approve").count();
             format!("counted: {votes} of {needed} approvals of {}", shown(&args.id, 40))
         }
-        _ => format!("{} {state} by {}", shown(&args.id, 40), request["decided_by"].as_str().unwrap_or("you")),
+        _ => format!("{} {state} by {}", shown(&args.id, 40), part(request, "/decided_by").as_str().unwrap_or("you")),
     });
     Ok(())
 }
@@ -139,7 +140,9 @@ fn confirm(found: &Json, decision: Decision) -> Result<String, Refusal> {
     say_text(found);
     let word = decision.as_str();
     match terminal::ask(&format!("\nType `{word}` to {word} this, once; anything else leaves it as it is: ")) {
-        Ok(Some(answer)) if answer == word => Ok(found["request"]["digest"].as_str().unwrap_or_default().to_owned()),
+        Ok(Some(answer)) if answer == word => {
+            Ok(part(found, "/request/digest").as_str().unwrap_or_default().to_owned())
+        }
         Ok(_) => Err(Refusal::new(Code::Cancelled, "nothing was decided").with_remedy("")),
         Err(error) => Err(Refusal::new(Code::InternalError, format!("the terminal can't be read: {error}"))),
     }
@@ -190,8 +193,13 @@ fn at(id: &str, way: &str) -> Result<String, Refusal> {
     Ok(if way.is_empty() { format!("/approvals/{id}") } else { format!("/approvals/{id}/{way}") })
 }
 
+/// A part of an answer, by its path (RFC 6901); null if it has none.
+fn part<'a>(answer: &'a Json, path: &str) -> &'a Json {
+    answer.pointer(path).unwrap_or(&Json::Null)
+}
+
 fn say_text(found: &Json) {
-    say(found["text"].as_str().unwrap_or_default().trim_end());
+    say(part(found, "/text").as_str().unwrap_or_default().trim_end());
 }
 
 /// A portal, as one person's token opens it.

@@ -22,6 +22,7 @@ use crate::{
         Here, Page, Portal, Problem, Tone, Viewer,
         parts::{Cell, Facts, Field, Table, block, notice, query, risk, select, state},
     },
+    postgres::Target,
     statement::Role,
 };
 
@@ -58,7 +59,7 @@ impl Asked {
     fn explained(&self, gate: &Gate) -> Result<Explanation, String> {
         let rules = gate.rules();
         let mut question = Question::new(self.action.trim(), self.target.trim(), self.agent.trim());
-        let seen = || gate.targets().get(self.target.trim()).and_then(|target| target.role_hint());
+        let seen = || gate.targets().get(self.target.trim()).and_then(Target::role_hint);
         question.set_target_role(match self.place.as_str() {
             "primary" => Some(Role::Primary),
             "standby" => Some(Role::Standby),

@@ -16,7 +16,7 @@ async fn a_run_is_shown_with_every_line_that_the_record_has_of_it() {
     let call = Call { reason: reason.into(), ..call_of("postgres.terminate_backend", "primary", json!({ "pid": 1 })) };
     // Whatever came of it: it is on the record.
     let _ = gate.call(&principal(), call, hold(std::time::Duration::ZERO)).await;
-    let read = site::done(&gate, "postgres.uptime", "primary", json!({})).await;
+    let read = site::done(gate, "postgres.uptime", "primary", json!({})).await;
     let list = page(&mut vera, "/runs").await;
     assert!(list.contains(&format!("href=\"/runs/{}\"", read.run)) && list.contains("state-good\">done"), "{list}");
     for run in host.site.record().iter().filter_map(|line| line["run"].as_str().map(str::to_owned)) {
@@ -43,7 +43,7 @@ async fn runs_are_narrowed_down_and_read_page_by_page() {
     let host = host().await;
     let mut vera = host.person("vera", "viewer", &[]).await;
     let gate = &host.gate;
-    let first = site::done(&gate, "postgres.uptime", "primary", json!({})).await.run;
+    let first = site::done(gate, "postgres.uptime", "primary", json!({})).await.run;
     let other = Principal { agent: "cursor".into(), person: None, ..principal() };
     for number in 0..60 {
         let call = call_of("postgres.no_such_thing", "primary", json!({ "n": number }));

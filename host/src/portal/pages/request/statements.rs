@@ -11,6 +11,7 @@ use crate::{
         Portal, Tone,
         parts::{Cell, Facts, From, Table, marked_block, notice, sql},
     },
+    postgres::Target,
     statement::{InputKind, Mode, ProvenStatement, ServerFacts},
     store::{Pin, Request},
 };
@@ -30,7 +31,7 @@ pub(super) fn show(portal: &Portal, request: &Request) -> Markup {
             &html! { "Another version of the pack is in use by now. This request was made with the version before, and can't run any more." },
         );
     }
-    let facts = portal.gate.targets().get(&request.target).and_then(|target| target.last_facts());
+    let facts = portal.gate.targets().get(&request.target).and_then(Target::last_facts);
     let facts = facts.as_ref().map(|facts| &facts.server);
     let declared = entry.action.declared();
     let of_run = declared.run_statements.iter().filter_map(|id| entry.action.run_statement(id));
