@@ -95,6 +95,7 @@ async fn a_person_lets_an_agent_end_what_blocks_thirty_writers() {
     tab.follow("Record").await;
     tab.click("Verify now").await;
     tab.comes_to_say("Every line is as it was written").await;
+    tab.reload().await;
     tab.is_sound("record-verified").await;
     tab.pictured("record", DESK).await;
     host.close().await;

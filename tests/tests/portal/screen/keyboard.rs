@@ -1,5 +1,7 @@
 //! The portal without a mouse, and without scripts.
 
+use std::time::Instant;
+
 use lockgate_tests::site::ended;
 use serde_json::Value as Json;
 
@@ -8,7 +10,7 @@ use super::{
     tab::{DESK, PHONE, Tab},
 };
 use crate::{
-    host::{Host, gone},
+    host::{Host, PATIENCE, gone},
     world::PASSWORD,
 };
 
@@ -39,7 +41,11 @@ async fn a_request_is_decided_with_the_keyboard_alone() {
     let chromium = Chromium::start(&host);
     let tab = chromium.tab(DESK).await;
     tab.open("/login").await;
-    // The first field has the focus already.
+    // The first field has the focus by itself, as soon as the page is drawn.
+    let until = Instant::now() + PATIENCE;
+    while tab.focused().await["words"] != "Name" {
+        assert!(Instant::now() < until, "nothing has the focus: {}", tab.focused().await);
+    }
     tab.types("grace").await;
     tab.press("Tab").await;
     assert_eq!(tab.focused().await["words"], "Password");
@@ -86,8 +92,9 @@ async fn the_focus_stays_where_it_was_when_a_part_of_the_page_arrives() {
     let held = tab.focused().await;
     assert_eq!(held["id"], format!("in-{id}"), "{held}");
     host.asked(other.pid).await;
+    let until = Instant::now() + PATIENCE;
     while !tab.title().await.starts_with("(2)") {
-        tokio::task::yield_now().await;
+        assert!(Instant::now() < until, "the other one never arrives: {}", tab.text().await);
     }
     assert_eq!(tab.focused().await, held);
     tab.was_quiet().await;
