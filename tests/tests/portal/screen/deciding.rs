@@ -52,7 +52,7 @@ async fn a_denial_with_its_reason_reaches_the_agent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn time_runs_out_before_the_eyes_of_whoever_hesitates() {
-    let host = Host::new("ledger", None, "decide_seconds = 20\n").await;
+    let host = Host::new("ledger", None, "decide_seconds = 40\n").await;
     host.person("grace", "approver", &[]).await;
     let chromium = Chromium::start(&host);
     let (looks, hesitates) = (chromium.person("grace", DESK).await, chromium.person("grace", PHONE).await);
