@@ -10,7 +10,7 @@ use crate::{
     audit::Entry,
     error::{Code, Refusal},
     outside::shown,
-    store::{Account, ApiToken, LONGEST_API_TOKEN, NewApiToken, random_id},
+    store::{Account, ApiToken, LONGEST_API_TOKEN, Method, NewApiToken, random_id},
 };
 
 /// Stands before every one, so that people and secret scanners know one when they see it.
@@ -119,11 +119,17 @@ impl People {
         self.with_store(move |store| store.api_token(&sha256, now)).await
     }
 
-    /// Takes somebody's password for one decision. Counted and slowed down like a login.
+    /// Takes the password of a token's person for one decision. Counted and slowed down like a login.
     ///
     /// # Errors
     /// [`LoginError`].
-    pub async fn prove(&self, account: &Account, password: String, from: &Origin) -> Result<(), LoginError> {
-        self.compared(&account.name, password, from).await.map(drop)
+    pub async fn prove(&self, token: &ApiToken, password: String, from: &Origin) -> Result<(), LoginError> {
+        self.compared(&token.account, password, from).await?;
+        let entry = Entry::new("session.confirmed")
+            .field("account", token.account.as_str())
+            .field("session", token.id.as_str())
+            .field("method", Method::Password.as_str())
+            .field("address", from.place());
+        Ok(self.note(entry).await?)
     }
 }

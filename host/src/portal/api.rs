@@ -31,7 +31,7 @@ use crate::{
     mcp::{head, token::bearer},
     outside::escape_hidden,
     people::{Origin, login::LoginError},
-    store::{Account, Approval, PortalRole, State as Stand},
+    store::{Account, ApiToken, Approval, PortalRole, State as Stand},
 };
 
 /// Where it is.
@@ -60,6 +60,7 @@ pub(super) fn router(portal: Portal) -> Router {
 /// Whose token came, and from where.
 #[derive(Clone)]
 struct Caller {
+    token: ApiToken,
     account: Account,
     origin: Origin,
 }
@@ -113,8 +114,8 @@ async fn enter(access: &Access, request: Request) -> Result<Request, Response> {
         Some(token) => access.people.holder(token).await.map_err(|e| Failed::from(e).into_response())?,
         None => None,
     };
-    let Some((_, account)) = holder else { return Err(unauthorized().into_response()) };
-    parts.extensions.insert(Caller { account, origin });
+    let Some((token, account)) = holder else { return Err(unauthorized().into_response()) };
+    parts.extensions.insert(Caller { token, account, origin });
     Ok(Request::from_parts(parts, Body::from(read(body).await.map_err(IntoResponse::into_response)?)))
 }
 
@@ -192,7 +193,7 @@ async fn deny(
 
 /// What an approver who has just shown who they are decides.
 async fn proven(portal: &Portal, caller: &Caller, id: &str, body: &[u8]) -> Result<Given, Failed> {
-    let Caller { account, origin } = caller;
+    let Caller { token, account, origin } = caller;
     if account.role < PortalRole::Approver {
         let message = format!("this needs the role {}, and yours is {}", PortalRole::Approver, account.role);
         return Err(Problem::forbidden(message).into());
@@ -208,7 +209,7 @@ async fn proven(portal: &Portal, caller: &Caller, id: &str, body: &[u8]) -> Resu
     })?;
     decision::find(portal, id).await?;
     let at = portal.access.site.base().link(id);
-    match portal.access.people.prove(account, password, origin).await {
+    match portal.access.people.prove(token, password, origin).await {
         Ok(()) => Ok(given),
         Err(LoginError::Wrong) => {
             let remedy = format!("try again; without a password here decide at {at}");

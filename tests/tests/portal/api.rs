@@ -94,6 +94,8 @@ async fn a_terminal_elsewhere_looks_with_a_token_and_decides_with_a_password_bes
     ended(&host.gate, &id).await.expect("the agent's call completes");
     gone(victim.pid).await;
     let record = host.site.record();
+    let confirmed = record.iter().rfind(|line| line["ev"] == "session.confirmed").expect("her password was taken");
+    assert!(confirmed["session"].as_str().is_some_and(|token| token.starts_with("cli_")), "{confirmed}");
     let vote = record.iter().rfind(|line| line["ev"] == "approval.vote").expect("a vote");
     assert_eq!((&vote["person"], vote["evidence_seen"].as_str().map(str::len)), (&"grace".into(), Some(64)), "{vote}");
 

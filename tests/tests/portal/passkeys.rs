@@ -242,6 +242,27 @@ async fn a_passkey_that_is_added_or_removed_asks_for_a_fresh_session_and_a_copie
 }
 
 #[tokio::test]
+async fn an_administrator_takes_away_the_passkey_of_a_device_that_was_lost() {
+    let world = World::new().await;
+    world.person("root", PortalRole::Admin).await;
+    world.person("grace", PortalRole::Approver).await;
+    let mut grace = world.logged_in("grace").await;
+    let mut device = authenticator(&grace);
+    assert_eq!(add(&mut grace, &mut device).await.status, 303);
+    assert_eq!(log_in(&world, "grace", &mut device).await.1.status, 303);
+    let mut root = world.logged_in("root").await;
+    let page = root.get("/accounts/grace").await;
+    crate::html::check("her account", &page.body);
+    let id = page.field("id").expect("her passkey");
+    let removed = root.submit("/accounts/grace", "/accounts/grace/passkeys/remove", &[("id", &id)]).await;
+    assert_eq!(removed.status, 303, "{}", removed.body);
+    assert!(!root.get("/accounts/grace").await.body.contains(&id));
+    assert_eq!(log_in(&world, "grace", &mut device).await.1.cookie("lockgate"), None, "whoever has it stays out");
+    let line = world.lines("passkey.removed").pop().expect("a line");
+    assert_eq!((&line["account"], &line["by"]), (&"grace".into(), &"root".into()));
+}
+
+#[tokio::test]
 async fn at_an_address_without_a_name_there_are_no_passkeys_and_everything_else() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));

@@ -5,13 +5,15 @@ use lockgate::store::{AccountChange, PortalRole};
 use crate::world::World;
 
 /// What only an administrator may send, and with what.
-const FORMS: [(&str, &[(&str, &str)]); 6] = [
+const FORMS: [(&str, &[(&str, &str)]); 8] = [
     ("/accounts", &[("name", "mallory2"), ("role", "admin")]),
     ("/accounts/mallory", &[("role", "admin"), ("groups", "dba")]),
     ("/accounts/root/link", &[]),
     ("/accounts/root/disable", &[("reason", "mine now")]),
     ("/accounts/root/enable", &[]),
     ("/accounts/root/sessions/end", &[]),
+    ("/accounts/root/passkeys/remove", &[("id", "pky_1")]),
+    ("/accounts/root/tokens/end", &[("id", "cli_1")]),
 ];
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use axum::{
     extract::Path,
     response::{IntoResponse, Response},
 };
+use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -96,7 +97,7 @@ pub(super) async fn create(
 /// One account.
 pub(super) async fn show(Admin(viewer): Admin, Path(name): Path<String>) -> Result<Page, Problem> {
     let account = viewer.visitor.access.people.one(&name).await?;
-    Ok(account_page(&viewer, &account, &Details::of(&account), None))
+    account_page(&viewer, &account, &Details::of(&account), None).await
 }
 
 /// Changes it.
@@ -114,7 +115,8 @@ pub(super) async fn change(
         Ok(account) => Ok(viewer.go(&at(&account), Some(&Flash::done(format!("{} is as you said.", account.name))))),
         Err(refusal) => {
             let account = people.one(&name).await?;
-            Ok(wrong(refusal, |error| account_page(&viewer, &account, &given, Some(error))))
+            let page = account_page(&viewer, &account, &given, Some(&refusal.message)).await?;
+            Ok(wrong(refusal, |_| page))
         }
     }
 }
@@ -161,6 +163,40 @@ pub(super) async fn end_sessions(
     Ok(viewer.go(&at(&account), Some(&Flash::done(format!("Sessions ended: {ended}.")))))
 }
 
+/// Which of their passkeys or tokens.
+#[derive(Deserialize)]
+pub(super) struct Which {
+    id: String,
+}
+
+/// Removes one of their passkeys: of a device that was lost.
+pub(super) async fn remove_passkey(
+    Fresh(Admin(viewer)): Fresh<Admin>,
+    Path(name): Path<String>,
+    Form(which): Form<Which>,
+) -> Result<Response, Problem> {
+    let people = &viewer.visitor.access.people;
+    let account = people.one(&name).await?;
+    let removed = people.remove_passkey(&account.name, &which.id, &viewer.account.name).await?;
+    Ok(viewer.go(&at(&account), Some(&gone(removed, "The passkey is removed."))))
+}
+
+/// Ends one of their tokens for the command line.
+pub(super) async fn end_token(
+    Fresh(Admin(viewer)): Fresh<Admin>,
+    Path(name): Path<String>,
+    Form(which): Form<Which>,
+) -> Result<Response, Problem> {
+    let people = &viewer.visitor.access.people;
+    let account = people.one(&name).await?;
+    let ended = people.end_api_token(&account.name, &which.id, &viewer.account.name).await?;
+    Ok(viewer.go(&at(&account), Some(&gone(ended, "That token opens nothing any more."))))
+}
+
+fn gone(now: bool, said: &str) -> Flash {
+    if now { Flash::done(said) } else { Flash::note("It was gone before.") }
+}
+
 fn at(account: &Account) -> String {
     format!("/accounts/{}", crate::portal::next_encoded(&account.name))
 }
@@ -199,8 +235,15 @@ async fn list_page(viewer: &Viewer, given: &Details, refusal: Option<&Refusal>) 
     Ok(Page::new("Accounts", Here::Accounts, content))
 }
 
-fn account_page(viewer: &Viewer, account: &Account, given: &Details, error: Option<&str>) -> Page {
-    let now = viewer.visitor.access.people.now();
+async fn account_page(
+    viewer: &Viewer,
+    account: &Account,
+    given: &Details,
+    error: Option<&str>,
+) -> Result<Page, Problem> {
+    let people = &viewer.visitor.access.people;
+    let (passkeys, tokens) = (people.passkeys_of(&account.name).await?, people.api_tokens_of(&account.name).await?);
+    let now = people.now();
     let here = at(account);
     let facts = Facts::new()
         .with("State", state(if account.disabled.is_some() { "disabled" } else { "active" }))
@@ -242,9 +285,44 @@ fn account_page(viewer: &Viewer, account: &Account, given: &Details, error: Opti
                 (viewer.form(&format!("{here}/enable"), &html! { button type="submit" { "Enable the account" } }))
             }
         }
+        @if !passkeys.is_empty() {
+            (devices(viewer, "Passkeys", &format!("{here}/passkeys/remove"), "Remove", now,
+                passkeys.iter().map(|p| (p.id.as_str(), p.label.as_str(), p.added_at, p.last_used_at))))
+        }
+        @if !tokens.is_empty() {
+            (devices(viewer, "Tokens for the command line", &format!("{here}/tokens/end"), "End", now,
+                tokens.iter().map(|t| (t.id.as_str(), t.label.as_str(), t.created_at, t.last_used_at))))
+        }
         p { a href="/accounts" { "All accounts" } }
     };
-    Page::new(account.name.clone(), Here::Accounts, content)
+    Ok(Page::new(account.name.clone(), Here::Accounts, content))
+}
+
+/// What somebody comes in with from a device of theirs: id, name, since when, last used; and what takes each away.
+fn devices<'a>(
+    viewer: &Viewer,
+    title: &str,
+    action: &str,
+    word: &str,
+    now: Timestamp,
+    all: impl Iterator<Item = (&'a str, &'a str, Timestamp, Option<Timestamp>)>,
+) -> Markup {
+    let mut table = Table::new(title, ["Name", "Added", "Last used", ""]);
+    for (id, label, since, used) in all {
+        table.row([
+            Cell::text(label),
+            Cell::new(ago(since, now)),
+            Cell::new(html! { @match used { Some(at) => (ago(at, now)), None => span.quiet { "never" } } }),
+            Cell::new(viewer.form(
+                action,
+                &html! {
+                    input type="hidden" name="id" value=(id);
+                    button.plain type="submit" { (word) span.unseen { " " (label) } }
+                },
+            )),
+        ]);
+    }
+    table.show()
 }
 
 fn link_page(viewer: &Viewer, account: &Account, link: &MadeLink) -> Page {

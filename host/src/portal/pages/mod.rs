@@ -57,6 +57,8 @@ pub fn of_access<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route("/accounts/{name}/disable", post(accounts::disable))
         .route("/accounts/{name}/enable", post(accounts::enable))
         .route("/accounts/{name}/sessions/end", post(accounts::end_sessions))
+        .route("/accounts/{name}/passkeys/remove", post(accounts::remove_passkey))
+        .route("/accounts/{name}/tokens/end", post(accounts::end_token))
 }
 
 /// What there is to see of the gate.
