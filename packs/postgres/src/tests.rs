@@ -148,13 +148,22 @@ fn kill_idle_ends_only_what_was_listed_and_counts() {
         let (n, start) = (700_i64.into(), format!("start of {pid}").into());
         vec![pid.into(), text.clone(), text.clone(), NULL, text.clone(), Value::clone(&n), n, start, text]
     };
-    let script = script()
-        .answer(&kill_idle::IDLE, (1..=5).map(idle).collect())
-        .answer(&kill_idle::OUT_OF_REACH, vec![vec![1_i64.into()]])
-        .answer(
-            &kill_idle::KILL,
-            vec![vec![1_i64.into(), true.into()], vec![2_i64.into(), true.into()], vec![3_i64.into(), false.into()]],
-        );
+    let world = |left: Vec<i64>| {
+        script()
+            .answer(&kill_idle::IDLE, (1..=5).map(idle).collect())
+            .answer(&kill_idle::OUT_OF_REACH, vec![vec![1_i64.into()]])
+            .answer(
+                &kill_idle::KILL,
+                vec![
+                    vec![1_i64.into(), true.into()],
+                    vec![2_i64.into(), true.into()],
+                    vec![3_i64.into(), false.into()],
+                ],
+            )
+            .answer(&kill_idle::LEFT, left.into_iter().map(|pid| vec![pid.into()]).collect())
+    };
+    // Those that were spared are still there, and were told nothing.
+    let script = world(vec![4, 5]);
     let evidence = script.preview(&PACK, "kill_idle", &[]).unwrap();
     assert_eq!(
         evidence.summary(),
@@ -165,9 +174,13 @@ fn kill_idle_ends_only_what_was_listed_and_counts() {
     assert_eq!(outcome.summary(), "ended 2 of 5 backends");
     assert_eq!(outcome.notices().len(), 2, "two spared, one gone: {:?}", outcome.notices());
     let asked = script.asked();
-    let (_, inputs) = asked.last().unwrap();
+    let (_, inputs) = asked.iter().find(|(id, _)| *id == "kill_idle").unwrap();
     assert_eq!(inputs[0], Value::Integers(vec![1, 2, 3, 4, 5]));
     assert_eq!(inputs[2], 600_i64.into());
+    // One that was told and has not gone yet has not ended.
+    let outcome = world(vec![2, 4, 5]).run(&PACK, "kill_idle", &[]).unwrap();
+    assert_eq!(outcome.summary(), "told 2 of 5 backends to end");
+    assert!(outcome.notices()[0].contains("still there right afterwards: 2;"), "{:?}", outcome.notices());
 }
 
 #[test]
