@@ -76,7 +76,7 @@ impl Page {
         Self { status, ..self }
     }
 
-    /// The same with a script of ours, by its name in [`assets`]. Every page works without.
+    /// The same with a script of ours, by its name in `assets`. Every page works without.
     #[must_use]
     pub fn with_script(mut self, name: &'static str) -> Self {
         self.scripts.push(name);

@@ -3,7 +3,7 @@
 //!
 //! Read [`door`] first: every request goes through it, and so does every answer. What it lets in finds out who looks with
 //! [`Viewer`], reads what was sent with [`Form`], and answers with a [`Page`] or a [`Problem`], which the door puts into the
-//! frame ([`frame`]). [`parts`] is what pages are made of, [`pages`] the pages themselves. Who may come in is
+//! frame (`frame`). [`parts`] is what pages are made of, [`pages`] the pages themselves. Who may come in is
 //! [`people`](crate::people)'s to say. [`api`] is for command lines elsewhere.
 
 mod access;

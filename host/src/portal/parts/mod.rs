@@ -1,6 +1,6 @@
 //! What pages are made of: tables that become cards on a phone, lists of facts, badges, code, fields, notices, pages of a long
 //! list, times, and the mark that says whose words something is. All text given here is escaped; whatever is not the host's own goes through
-//! [`outside`] first.
+//! `outside` first.
 
 mod code;
 mod facts;
