@@ -71,7 +71,7 @@ pub const REQUEST_LIMIT: usize = 4 * 1024 * 1024;
 
 /// A mark that differs whenever something may have been written since the last one was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChangeMark(pub(crate) i64, pub(crate) u64);
+pub struct ChangeMark(pub(crate) i64);
 
 /// What is put on the record inside a step's transaction, after the step and before its commit: so the lines of the record
 /// stand in the order of the steps, and a step that could not be recorded did not happen. A crash between the two leaves a

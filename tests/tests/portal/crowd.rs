@@ -59,7 +59,7 @@ async fn two_hundred_open_inboxes_see_each_decision_soon_while_fifty_calls_wait(
     }
 
     let (before, began) = (Used::by(host.server_id()), Instant::now());
-    let mut took = Vec::new();
+    let (mut took, mut slowest) = (Vec::new(), Vec::new());
     for (number, id) in ids.iter().take(DECISIONS).enumerate() {
         host.site.decide(id, Decision::Deny, "grace").await.expect("it counts");
         let decided = Instant::now();
@@ -68,6 +68,7 @@ async fn two_hundred_open_inboxes_see_each_decision_soon_while_fifty_calls_wait(
             assert_eq!(shown, number + 1);
             took.push(at.saturating_duration_since(decided));
         }
+        slowest.push(took[took.len() - PEOPLE * EACH..].iter().max().copied().unwrap_or_default().as_millis());
     }
     let (after, wall) = (Used::by(host.server_id()), began.elapsed());
     took.sort_unstable();
@@ -75,6 +76,7 @@ async fn two_hundred_open_inboxes_see_each_decision_soon_while_fifty_calls_wait(
     let at = |share: usize| took[(took.len() * share).div_ceil(100) - 1];
     println!("{DECISIONS} decisions, {} open inboxes, {} held calls", PEOPLE * EACH, AGENTS * HELD);
     println!("from the decision to its place in an inbox: p50 {:?}, p99 {:?}, last {:?}", at(50), at(99), at(100));
+    println!("the last inbox of each decision, in ms: {slowest:?}");
     let cpu = after.cpu.saturating_sub(before.cpu);
     println!("the server: {cpu:?} of CPU in {wall:?}, {:?} a decision", cpu / u32::try_from(DECISIONS).expect("few"));
     println!("resident: {} KiB without calls, {} with them, {} at the end", at_rest.kib, before.kib, after.kib);

@@ -19,10 +19,7 @@ mod tokens;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -47,9 +44,10 @@ static OPENING: Mutex<()> = Mutex::new(());
 /// The embedded store.
 #[derive(Debug)]
 pub struct SqliteStore {
-    connection: Mutex<Connection>,
-    // SQLite's `data_version` counts the commits of others only; these are ours.
-    commits: AtomicU64,
+    writer: Mutex<Connection>,
+    // A commit waits for the disk, and some steps for the record besides. Whoever only reads does not wait for that: with a
+    // write-ahead log they see what was committed last.
+    reader: Mutex<Connection>,
     path: PathBuf,
 }
 
@@ -67,7 +65,9 @@ impl SqliteStore {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         schema::migrate(&mut connection, &path)?;
-        Ok(Self { connection: Mutex::new(connection), commits: AtomicU64::new(0), path })
+        let reader = open_prepared(&path)?;
+        reader.pragma_update(None, "query_only", true)?;
+        Ok(Self { writer: Mutex::new(connection), reader: Mutex::new(reader), path })
     }
 
     /// Where the file is.
@@ -76,26 +76,25 @@ impl SqliteStore {
         &self.path
     }
 
-    // A panic while the lock was held rolled its transaction back; the connection itself is sound.
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn read<T, E: From<rusqlite::Error>>(&self, step: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
         // One transaction, so that several reads see one state of the file.
-        let mut connection = self.lock();
+        let mut connection = lock(&self.reader);
         let tx = connection.transaction()?;
         step(&tx)
     }
 
     fn write<T, E: From<rusqlite::Error>>(&self, step: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E> {
-        let mut connection = self.lock();
+        let mut connection = lock(&self.writer);
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let result = step(&tx)?;
         tx.commit()?;
-        self.commits.fetch_add(1, Ordering::Release);
         Ok(result)
     }
+}
+
+// A panic while the lock was held rolled its transaction back; the connection itself is sound.
+fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl SqliteStore {
@@ -125,12 +124,17 @@ pub(crate) fn open_copy(path: &Path) -> Result<Connection, StoreError> {
 
 fn connect(path: &Path) -> Result<(Connection, PathBuf), StoreError> {
     let path = files::prepare(path)?;
+    Ok((open_prepared(&path)?, path))
+}
+
+/// Opens a file that is there and was looked at.
+fn open_prepared(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let connection = Connection::open_with_flags(&path, flags)?;
+    let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-    Ok((connection, path))
+    Ok(connection)
 }
 
 // Changing to WAL can answer *busy* at once, without waiting, when two processes make the same new file.
@@ -364,9 +368,8 @@ impl Store for SqliteStore {
     }
 
     fn change_mark(&self) -> Result<ChangeMark, StoreError> {
-        let connection = self.lock();
-        let others = connection.pragma_query_value(None, "data_version", |row| row.get(0))?;
-        Ok(ChangeMark(others, self.commits.load(Ordering::Acquire)))
+        // It counts the commits of every other connection, and this one makes none.
+        Ok(ChangeMark(lock(&self.reader).pragma_query_value(None, "data_version", |row| row.get(0))?))
     }
 
     fn pack_floor(&self, name: &str) -> Result<Option<PackFloor>, StoreError> {
@@ -436,13 +439,28 @@ mod tests {
         // Asked of a new file and of one that was there: neither setting but the journal's is kept in the file.
         for _ in 0..2 {
             let store = SqliteStore::open(&path).unwrap();
-            let connection = store.lock();
+            let connection = lock(&store.writer);
             let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
             assert_eq!(pragma("synchronous"), 2, "2 is FULL (https://sqlite.org/pragma.html#pragma_synchronous)");
             assert_eq!(pragma("foreign_keys"), 1);
             let journal: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
             assert_eq!(journal, "wal");
         }
+    }
+
+    #[test]
+    fn whoever_reads_waits_for_no_commit_and_writes_nothing() {
+        let state = state_directory();
+        let store = SqliteStore::open(&state.path().join("lockgate.db")).unwrap();
+        let mark = store.change_mark().unwrap();
+        let during = store.write(|tx| {
+            packs::set_meta(tx, "k", "v")?;
+            Ok::<_, StoreError>((store.meta("k").unwrap(), store.change_mark().unwrap()))
+        });
+        assert_eq!(during.unwrap(), (None, mark), "what is not committed is not there");
+        assert_eq!(store.meta("k").unwrap().as_deref(), Some("v"));
+        assert_ne!(store.change_mark().unwrap(), mark);
+        assert!(store.read(|tx| packs::set_meta(tx, "k", "w")).is_err());
     }
 
     #[test]
