@@ -30,7 +30,8 @@ lint: setup-build
 
 bench: setup-build
 	@benches/peers.sh
-	cargo run --release --package lockgate-benches
+	cargo build --release --package lockgate-benches --package lockgate-signing
+	target/release/lockgate-benches
 
 setup:
 	@scripts/setup

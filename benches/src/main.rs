@@ -1,5 +1,5 @@
 //! lockgate beside raw tokio-postgres, in one run: whole calls, their parts, starting, an idle host's memory, every action of
-//! the stock packs on a large database, and one read by an MCP client beside other servers. Prints tables, and writes the
+//! the stock packs on a large database, signing and verifying packs, and one read by an MCP client beside other servers. Prints tables, and writes the
 //! figures to a file with `--json FILE`. Asserts nothing: machines are noisy, and the budgets beside the figures are for a
 //! person to judge by.
 
@@ -11,6 +11,7 @@ mod measure;
 mod parts;
 mod report;
 mod setting;
+mod signing;
 mod start;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -54,6 +55,13 @@ fn echo(part: &str) -> ExitCode {
 
 fn run() -> Result<()> {
     let wanted = Wanted::of(std::env::args().skip(1))?;
+    if wanted.signing_only {
+        let before = load_average();
+        let signing = signing::signing()?;
+        println!("load average {before} before, {} after", load_average());
+        report::print_signing(&signing);
+        return Ok(());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if wanted.catalogue_only {
         let catalogue = runtime.block_on(async { tokio::spawn(catalogue::catalogue()).await })??;
@@ -85,6 +93,8 @@ struct Wanted {
     catalogue_only: bool,
     /// Only the clients' side, beside other servers.
     clients_only: bool,
+    /// Only signing and verifying, which needs no database.
+    signing_only: bool,
 }
 
 impl Wanted {
@@ -94,8 +104,9 @@ impl Wanted {
             [] => Ok(Self::default()),
             ["--catalogue"] => Ok(Self { catalogue_only: true, ..Self::default() }),
             ["--clients"] => Ok(Self { clients_only: true, ..Self::default() }),
+            ["--signing"] => Ok(Self { signing_only: true, ..Self::default() }),
             ["--json", file] => Ok(Self { file: Some(file.into()), ..Self::default() }),
-            _ => bail!("usage: lockgate-benches [--json FILE | --catalogue | --clients]"),
+            _ => bail!("usage: lockgate-benches [--json FILE | --catalogue | --clients | --signing]"),
         }
     }
 }
@@ -120,6 +131,8 @@ async fn measure_all() -> Result<Report> {
     let idle = idle::idle(&setting.disk).await?;
     say("every action on a large database");
     let catalogue = catalogue::catalogue().await?;
+    say("signing and verifying");
+    let signing = tokio::task::spawn_blocking(signing::signing).await??;
     let beside = beside::beside().await?;
     let machine = Machine {
         cores: std::thread::available_parallelism().map_or(1, usize::from),
@@ -128,7 +141,7 @@ async fn measure_all() -> Result<Report> {
         memory: setting.memory.is_some(),
         load: [before, load_average()],
     };
-    Ok(Report { machine, alone, loaded, parts, start, idle, catalogue, beside })
+    Ok(Report { machine, alone, loaded, parts, start, idle, catalogue, signing, beside })
 }
 
 /// Progress, apart from the table.

@@ -33,6 +33,11 @@ impl Samples {
         self.0.len()
     }
 
+    /// All together, in microseconds.
+    pub fn total(&self) -> f64 {
+        self.0.iter().sum()
+    }
+
     /// What one in ten stays below, in microseconds: a call that nothing else got in the way of.
     pub fn p10(&self) -> f64 {
         quantile(&self.0, 0.10)

@@ -10,6 +10,7 @@ use crate::{
     measure::Samples,
     parts::Part,
     setting::{CALLERS, CASES},
+    signing::{self, Signing, Way},
     start::{BUDGET_MS, PACKS, Start},
 };
 
@@ -25,6 +26,7 @@ pub struct Report {
     pub start: Start,
     pub idle: Idle,
     pub catalogue: Vec<Timed>,
+    pub signing: Signing,
     pub beside: Beside,
 }
 
@@ -104,6 +106,8 @@ impl Report {
         println!();
         print_catalogue(&self.catalogue);
         println!();
+        print_signing(&self.signing);
+        println!();
         self.beside.print();
     }
 
@@ -134,6 +138,7 @@ impl Report {
                 "budget_ms": catalogue::BUDGET_MS,
                 "actions": self.catalogue.iter().map(Timed::to_json).collect::<Vec<_>>(),
             },
+            "signing": self.signing.to_json(),
             "clients": self.beside.to_json(),
         })
     }
@@ -154,6 +159,22 @@ pub fn print_catalogue(actions: &[Timed]) {
             other => format!("{} (until `{other}`)", timed.action),
         };
         line(&name, [&first, &millis(timed.times.p50()), &millis(timed.times.p95()), verdict]);
+    }
+}
+
+/// Signing and verifying: each way's times, and its ratio to what can't be saved.
+pub fn print_signing(signing: &Signing) {
+    let (packs, kib) = (signing::PACKS, signing::COMPONENT_BYTES / 1024);
+    for (what, ways) in [("Signing", &signing.sign), ("Verifying", &signing.verify)] {
+        heading(&format!("{what} {packs} packs of {kib} KiB"), ["p10 µs", "p50 µs", "p95 µs", "ratio"]);
+        let raw = ways.first().map_or(0.0, |way| way.times.p50());
+        for Way { name, times: samples } in ways {
+            times(name, samples, &format!("{:.1}", samples.p50() / raw));
+            println!("    {:>6} packs in {:.2} s, {:.0}/s", samples.len(), samples.total() / 1e6, 1e6 / samples.p50());
+        }
+    }
+    if !signing.processes {
+        println!("  (no `lockgate-sign` beside this program: processes were not measured)");
     }
 }
 

@@ -153,6 +153,12 @@ codes! {
     PublisherNotTrusted => "publisher_not_trusted", "add the publisher to `trust.toml` if you mean to trust it";
     /// A later version of this pack has been used here.
     Rollback => "rollback", "use the later version, or allow going back explicitly";
+    /// A pack or a change of trust would be let do more, and nobody has agreed to it.
+    ConsentRequired => "consent_required", "look at what is shown and agree at a terminal, or name it beside `--yes`";
+    /// A registry or a server does not give what was asked of it.
+    FetchFailed => "fetch_failed", "check the address, the credentials and the network; nothing was changed";
+    /// A version of a pack that was used here is offered with other bytes.
+    TagMoved => "tag_moved", "do not use it; ask the publisher why a version was published twice";
     /// A file is larger than its bound.
     FileTooLarge => "file_too_large", "check that this is the right file";
     /// A file can't be read, or is no regular file.

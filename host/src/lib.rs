@@ -12,6 +12,8 @@ pub mod watchers;
 pub mod mcp;
 pub mod portal;
 
+pub mod install;
+
 pub mod config;
 pub mod startup;
 
@@ -29,6 +31,7 @@ pub mod people;
 pub mod approval;
 pub mod audit;
 pub mod policy;
+pub mod trust;
 
 pub mod pack;
 pub mod postgres;

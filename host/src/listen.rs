@@ -14,7 +14,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream, ToSocketAddrs, lookup_host},
     sync::Semaphore,
     task::JoinSet,
 };
@@ -26,6 +26,9 @@ pub struct Peer(pub IpAddr);
 
 /// Connections at once. Each costs two buffers; beyond these, clients wait in the kernel's queue.
 const CONNECTIONS: usize = 512;
+/// Connections that have come and are not yet accepted. Whoever finds the queue full tries again a second later, and the usual 128
+/// are fewer than the open pages of a team that all load what has just changed. The kernel allows 4,096 (`net.core.somaxconn`).
+const QUEUE: u32 = 1024;
 /// Fields of a request's header; clients send a dozen.
 const HEADER_FIELDS: usize = 64;
 /// Bytes of a request's header, and of what is read ahead.
@@ -64,6 +67,25 @@ impl Connections {
             self.open.shutdown().await;
         }
     }
+}
+
+/// Listens at `HOST:PORT`, on the first of the host's addresses that can be had.
+///
+/// # Errors
+/// If the address is none, or is taken.
+pub async fn bind(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
+    let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "the host has no address");
+    for at in lookup_host(address).await? {
+        let socket = if at.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // As `TcpListener::bind` does: a port is free again as soon as its process has ended.
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        match socket.bind(at).and_then(|()| socket.listen(QUEUE)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }
 
 /// Accepts connections until `stop` is cancelled; `header` is how long each may take to the next complete header.

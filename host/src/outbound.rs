@@ -18,9 +18,14 @@ pub fn client(near: bool, time: Duration) -> Result<Client, String> {
     builder.build().map_err(|error| format!("no HTTP client: {error}"))
 }
 
-fn builder() -> ClientBuilder {
-    // The first provider that was installed stays, and every room of this program takes the same one.
+/// Has everything that speaks TLS in this process do so by the same provider.
+pub fn install_tls() {
+    // The first one that was installed stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn builder() -> ClientBuilder {
+    install_tls();
     Client::builder().redirect(redirect::Policy::none()).user_agent(concat!("lockgate/", env!("CARGO_PKG_VERSION")))
 }
 

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use lockgate_signing::trust::Trust;
 
 pub use self::{
-    admit::{RefusedPack, components, installed},
+    admit::{RefusedPack, admission, components, highest_seen, installed, is_higher},
     keep::{Kept, keep},
     keys::{exact_arguments, record_key_path, record_public_key},
     reload::{Cause, Reloaded, Reloader},
@@ -38,6 +38,7 @@ use crate::{
     redact::Redactor,
     runs::Runs,
     store::{SqliteStore, Store, instance::Instance},
+    trust::note as note_trust,
 };
 
 /// What this process keeps durably, opened.
@@ -104,8 +105,10 @@ pub async fn open_gate(config: &Config, state: State) -> Result<Opened, Refusal>
     let policy = policy(config)?;
     let targets = targets(config)?;
     start(config, &state, &policy, &targets).await?;
-    let admission = admit::admission(config)?;
-    let (catalog, refused) = admit::admit_all(config, &state, &admission).await?;
+    let trusted = trust(&config.trust)?;
+    note_trust(&config.trust, &state.record, &*state.store, &trusted).await?;
+    let admission = admission(config)?;
+    let (catalog, refused) = admit::admit_all(config, &state, &admission, trusted).await?;
     if catalog.packs().next().is_none() {
         return Err(admit::nothing_admitted(config, &refused));
     }

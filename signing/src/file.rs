@@ -10,8 +10,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, FileType, Mode, OFlags, RawMode, RenameFlags, fchmod, fstat, linkat, openat, renameat,
-        renameat_with, unlinkat,
+        AtFlags, CWD, FileType, Gid, Mode, OFlags, RawMode, RenameFlags, Uid, chownat, fchmod, fstat, linkat, openat,
+        renameat, renameat_with, statat, unlinkat,
     },
     io::Errno,
     process::geteuid,
@@ -234,6 +234,40 @@ pub fn replace_public(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), FileEr
     place(path, bytes, 0o644, |temporary| renameat(CWD, temporary, CWD, path))
 }
 
+/// The same for a file that only this user can read (mode 0600).
+///
+/// # Errors
+///
+/// [`FileError`] if it can't be written; the old file is then untouched.
+pub fn replace_private(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), FileError> {
+    let path = path.as_ref();
+    place(path, bytes, 0o600, |temporary| renameat(CWD, temporary, CWD, path))
+}
+
+/// Puts a file whose content is an authority in the place of the one that is there, in one step, with the mode and, as far as
+/// this user may, the owner that the old one has; others may not write it, whatever they could before. Where there is none
+/// everybody may read it.
+///
+/// # Errors
+///
+/// [`FileError`] if it can't be written; the old file is then untouched.
+pub fn replace_guarded(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), FileError> {
+    let path = path.as_ref();
+    let old = statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).ok();
+    let mode = old.as_ref().map_or(0o644, |old| old.st_mode & 0o755);
+    place(path, bytes, mode, |temporary| {
+        if let Some(old) = old {
+            let (user, group) = (Uid::from_raw(old.st_uid), Gid::from_raw(old.st_gid));
+            // Only root can give a file away, and has to: what a host reads must stay its own user's or root's.
+            match chownat(CWD, temporary, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::PERM) if !geteuid().is_root() => {}
+                result => result?,
+            }
+        }
+        renameat(CWD, temporary, CWD, path)
+    })
+}
+
 fn create(path: &Path, bytes: &[u8], mode: RawMode) -> Result<(), FileError> {
     place(path, bytes, mode, |temporary| match renameat_with(CWD, temporary, CWD, path, RenameFlags::NOREPLACE) {
         // A file system without this kind of rename: a second link is as exclusive, and the first one goes.
@@ -372,5 +406,12 @@ mod tests {
         assert!(fs::symlink_metadata(&link).unwrap().is_file(), "the link is replaced, not followed");
         assert!(!directory.path().join("elsewhere").exists());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "no temporary file is left");
+
+        for (before, after) in [(0o600, 0o600), (0o640, 0o640), (0o666, 0o644)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(before)).unwrap();
+            replace_guarded(&path, b"five").unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, after);
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"five");
     }
 }

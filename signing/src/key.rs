@@ -1,14 +1,21 @@
 //! Ed25519 keys, and nothing else: there is no algorithm to negotiate. Public keys are SubjectPublicKeyInfo (RFC 8410) as
 //! PEM or base64; private keys are PKCS#8 as PEM.
 
+mod command;
+mod pkcs8;
 mod private;
+mod signer;
 
 use std::{fmt, str::FromStr};
 
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
-pub use self::private::{Passphrase, PrivateKey, PrivateKeyFile};
+pub use self::{
+    command::{CommandSigner, read_signature},
+    private::{Passphrase, PrivateKey, PrivateKeyFile},
+    signer::{Signer, SignerError},
+};
 use crate::{
     encoding::{base64, hex, parse_base64, parse_sha256, sha256},
     file::FileError,
@@ -29,6 +36,24 @@ pub enum KeyError {
     /// The file can't be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A public key, where a private one is needed.
+    #[error("this is a public key, and its private key is needed here")]
+    PublicGiven,
+    /// A private key, where a public one is needed.
+    #[error("this is a private key, and only its public key is needed here")]
+    PrivateGiven,
+    /// The file ends before the key does.
+    #[error("the private key file is cut off: its last line is missing")]
+    Truncated,
+    /// Something in the middle is wrong.
+    #[error("the private key file is damaged: between its first and last line is no whole key")]
+    Damaged,
+    /// A private key in another format.
+    #[error("the file holds `{0}`, and only PKCS#8 is read (`PRIVATE KEY` or `ENCRYPTED PRIVATE KEY`)")]
+    Format(String),
+    /// A key of another algorithm.
+    #[error("this is a key for {0}, and only Ed25519 keys are used")]
+    Algorithm(String),
     /// Not a public key in a form that we read.
     #[error("this is not an Ed25519 public key (SubjectPublicKeyInfo as PEM or base64)")]
     NotPublic,
@@ -79,33 +104,15 @@ impl KeyError {
             Self::PassphraseNeeded | Self::PassphraseEmpty | Self::Decrypt => {
                 "give the passphrase by file, descriptor, environment or at the terminal"
             }
+            Self::PublicGiven => "give the private key's file, as `lockgate-sign key generate` wrote it",
+            Self::PrivateGiven => "write the public key to a file of its own with `lockgate-sign key show FILE --pem`",
+            Self::Truncated | Self::Damaged => "take the key from a backup; one that is lost is replaced by a new one",
             Self::Encryption => "encrypt the key again with `openssl pkcs8 -topk8 -v2 aes-256-cbc -scrypt`",
             Self::Random(_) | Self::Encode => "try again on another machine",
-            Self::NotPublic | Self::NotPrivate | Self::Weak => "make a key with `lockgate-sign key generate`",
+            Self::NotPublic | Self::NotPrivate | Self::Weak | Self::Format(_) | Self::Algorithm(_) => {
+                "make a key with `lockgate-sign key generate`"
+            }
         }
-    }
-}
-
-/// An external signer failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the signer failed: {0}")]
-pub struct SignerError(pub String);
-
-/// Whatever can sign: a key file, or the door to a hardware module or a key service.
-pub trait Signer {
-    /// The public half.
-    fn public_key(&self) -> PublicKey;
-
-    /// Signs the pre-authentication encoding with pure Ed25519 (RFC 8032).
-    ///
-    /// # Errors
-    ///
-    /// [`SignerError`] in the signer's own words.
-    fn sign(&self, signed_bytes: &[u8]) -> Result<[u8; SIGNATURE_LENGTH], SignerError>;
-
-    /// The id of the public key.
-    fn key_id(&self) -> KeyId {
-        self.public_key().id()
     }
 }
 
@@ -188,7 +195,7 @@ impl PublicKey {
     /// [`KeyError`].
     pub fn from_spki(der: &[u8]) -> Result<Self, KeyError> {
         let key = der.strip_prefix(&SPKI_PREFIX).and_then(|key| <&[u8; 32]>::try_from(key).ok());
-        Self::from_bytes(key.ok_or(KeyError::NotPublic)?)
+        Self::from_bytes(key.ok_or_else(|| not_ours(der))?)
     }
 
     /// From SubjectPublicKeyInfo as PEM or as base64 on one line. White space around it is ignored.
@@ -198,12 +205,20 @@ impl PublicKey {
     /// [`KeyError`].
     pub fn from_text(text: &str) -> Result<Self, KeyError> {
         let text = text.trim();
+        if text.starts_with("-----BEGIN ") && text.contains("PRIVATE KEY-----") {
+            return Err(KeyError::PrivateGiven);
+        }
         let body = match text.strip_prefix(PEM_BEGIN).and_then(|rest| rest.strip_suffix(PEM_END)) {
             // An Ed25519 key has one line of base64 in PEM.
             Some(body) => body.trim(),
             None => text,
         };
-        Self::from_spki(&parse_base64(body).ok_or(KeyError::NotPublic)?)
+        let Some(der) = parse_base64(body) else {
+            // Other kinds of key are longer than a line of PEM; such a one is read only to be named.
+            let der = parse_base64(&body.replace(['\n', '\r'], "")).unwrap_or_default();
+            return Err(not_ours(&der));
+        };
+        Self::from_spki(&der)
     }
 
     /// The 32 bytes of RFC 8032.
@@ -241,6 +256,11 @@ impl PublicKey {
     pub fn verifies(&self, signed_bytes: &[u8], signature: &[u8; SIGNATURE_LENGTH]) -> bool {
         self.0.verify_strict(signed_bytes, &Signature::from_bytes(signature)).is_ok()
     }
+}
+
+/// What to say of a public key that is not an Ed25519 key in its one form.
+fn not_ours(der: &[u8]) -> KeyError {
+    pkcs8::other_public_algorithm(der).map_or(KeyError::NotPublic, KeyError::Algorithm)
 }
 
 impl fmt::Debug for PublicKey {

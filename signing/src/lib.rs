@@ -4,6 +4,9 @@
 //! in a DSSE envelope) live in a file beside the component. An operator's `trust.toml` says which keys may publish which
 //! packs and what those packs may do. [`verify::verify`] is the only way from bytes to a [`verify::VerifiedComponent`].
 //!
+//! Whatever can sign is a [`key::Signer`]: a key file, a command, or a module or key service of your own. [`memory`] and
+//! [`terminal`] are for programs that hold secrets.
+//!
 //! This crate reads files and computes; it knows no WebAssembly, no PostgreSQL and no network, so that a signing pipeline
 //! can carry it alone. Nothing in it panics on input, and nothing it reads is believed before a signature has been
 //! checked.
@@ -61,8 +64,10 @@ pub mod file;
 pub mod glob;
 pub mod json;
 pub mod key;
+pub mod memory;
 pub mod name;
 pub mod predicate;
+pub mod terminal;
 pub mod trust;
 pub mod verify;
 pub mod version;

@@ -46,6 +46,18 @@ impl TrustedKey {
         &self.key
     }
 
+    /// From when on it counts; always without.
+    #[must_use]
+    pub fn not_before(&self) -> Option<Timestamp> {
+        self.not_before
+    }
+
+    /// From when on it counts no longer; never without.
+    #[must_use]
+    pub fn not_after(&self) -> Option<Timestamp> {
+        self.not_after
+    }
+
     /// Whether it counts at this time: from `not_before` on, until just before `not_after`.
     #[must_use]
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
@@ -69,6 +81,11 @@ impl Publisher {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Patterns of the packs that it may publish, as written.
+    pub fn packs(&self) -> impl Iterator<Item = &str> {
+        self.packs.iter().map(Pattern::as_str)
     }
 
     /// Whether it may publish a pack of this name.
@@ -154,6 +171,33 @@ impl Trust {
     #[must_use]
     pub fn publisher(&self, name: &str) -> Option<&Publisher> {
         self.publishers.get(name)
+    }
+
+    /// Every pinned version, and the only SHA-256 that it may have.
+    pub fn pins(&self) -> impl Iterator<Item = (&PackName, &PackVersion, &[u8; 32])> {
+        self.pins.iter().map(|((pack, version), digest)| (pack, version, digest))
+    }
+
+    /// The lowest accepted version of every pack that has one.
+    pub fn minimums(&self) -> impl Iterator<Item = (&PackName, &PackVersion)> {
+        self.minimum.iter()
+    }
+
+    /// The versions that it is allowed to go back to.
+    pub fn rollbacks(&self) -> impl Iterator<Item = (&PackName, &PackVersion)> {
+        self.allow_rollback.iter().map(|(pack, version)| (pack, version))
+    }
+
+    /// The keys that have been revoked, listed or not.
+    #[must_use]
+    pub fn revoked_keys(&self) -> &BTreeSet<KeyId> {
+        &self.revoked_keys
+    }
+
+    /// The SHA-256 of the components that have been revoked.
+    #[must_use]
+    pub fn revoked_digests(&self) -> &BTreeSet<[u8; 32]> {
+        &self.revoked_digests
     }
 
     /// The only SHA-256 that a version of a pack may have, if it is pinned.

@@ -92,6 +92,13 @@ pub struct Site {
     key: PrivateKey,
 }
 
+/// Targets as a configuration writes them.
+#[must_use]
+pub fn target_toml(targets: &[TargetSettings]) -> String {
+    let targets = std::collections::BTreeMap::from([("target", targets)]);
+    toml::to_string(&targets).expect("settings as text")
+}
+
 impl Site {
     /// A host with these targets and the stock pack. `more` is added to the configuration, before its targets.
     pub async fn with_stock_pack(targets: &[TargetSettings], more: &str) -> Self {
@@ -120,8 +127,7 @@ impl Site {
              [mcp.stdio]\nagent = \"claude\"\nperson = \"ada\"\n"
         );
         if !targets.is_empty() {
-            let targets = std::collections::BTreeMap::from([("target", targets)]);
-            text.push_str(&toml::to_string(&targets).expect("settings as text"));
+            text.push_str(&target_toml(targets));
         }
         site.write("lockgate.toml", &text);
         site

@@ -4,16 +4,22 @@
 mod account;
 mod approvals;
 mod audit;
+mod consent;
 mod demo;
 mod doctor;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod documented;
 mod mcp;
 mod notify;
 mod pack;
 mod policy;
+mod scratch;
 mod serve;
 mod standing;
 mod terminal;
 mod token;
+mod trust;
 mod voter;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -48,6 +54,9 @@ enum Command {
     /// Build, look into and verify packs
     #[command(subcommand)]
     Pack(pack::PackCommand),
+    /// Say who may publish packs and what those may do, and take it back
+    #[command(subcommand)]
+    Trust(trust::TrustCommand),
     /// Check, explain, test and compare policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -123,6 +132,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Refusal> {
         Command::Mcp(args) => mcp::run(args, &cli.config).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Pack(command) => pack::run(command, config).await,
+        Command::Trust(command) => trust::run(command, &config()?).await,
         Command::Policy(command) => policy::run(command, config).await,
         Command::Approvals(command) => approvals::run(command, config).await,
         Command::Notify(command) => notify::run(command, &config()?).await,

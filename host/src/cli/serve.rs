@@ -18,6 +18,7 @@ use crate::{
         Gate,
         call::{Door, Principal, Scope},
     },
+    listen,
     mcp::{
         self, McpSettings,
         gatekeeper::GateDoor,
@@ -54,7 +55,7 @@ pub(super) async fn http(mut config: Config) -> Result<ExitCode, Refusal> {
     let agents = agents(config)?;
     let oauth = config.mcp.http.oauth.as_ref().map(OAuthConfig::checked).transpose().map_err(|e| unusable(&e))?;
     let address = &config.mcp.http.listen;
-    let listener = TcpListener::bind(address).await.map_err(|e| {
+    let listener = listen::bind(address).await.map_err(|e| {
         Refusal::new(Code::ConfigInvalid, format!("[mcp.http] listen `{address}`: {e}"))
             .with_remedy("choose a free address and port")
     })?;
@@ -106,7 +107,7 @@ pub(super) async fn http(mut config: Config) -> Result<ExitCode, Refusal> {
 }
 
 async fn bound(listen: SocketAddr) -> Result<TcpListener, Refusal> {
-    TcpListener::bind(listen).await.map_err(|e| {
+    listen::bind(listen).await.map_err(|e| {
         Refusal::new(Code::ConfigInvalid, format!("[observe] listen `{listen}`: {e}"))
             .with_remedy("choose a free address and port")
     })

@@ -1,12 +1,7 @@
 //! Writing to a terminal: results to standard output, errors with their code and remedy to standard error, and a question
 //! to the person who sits there.
 
-use std::{
-    fs::File,
-    io::{self, BufRead as _, BufReader, IsTerminal, Write as _},
-};
-
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use std::io::{self, BufRead as _, IsTerminal, Write as _};
 
 use crate::error::Refusal;
 
@@ -24,6 +19,11 @@ pub(super) fn is_heard(text: &str) -> bool {
 /// Prints JSON on one line.
 pub(super) fn say_json(value: &impl serde::Serialize) {
     say(&serde_json::to_string(value).unwrap_or_default());
+}
+
+/// Something to know beside a result, on standard error.
+pub(super) fn remark(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "note: {text}");
 }
 
 /// `error[code]: what and where`, then each problem, then what to do.
@@ -58,22 +58,6 @@ pub(super) fn ask(question: &str) -> io::Result<Option<String>> {
     let mut line = String::new();
     let read = io::stdin().lock().read_line(&mut line)?;
     Ok((read > 0).then(|| line.trim().to_owned()))
-}
-
-/// Asks at the terminal itself, and reads one line that is not shown.
-pub(super) fn ask_in_silence(question: &str) -> io::Result<String> {
-    let mut terminal = File::options().read(true).write(true).open("/dev/tty")?;
-    let before = tcgetattr(&terminal)?;
-    let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
-    // Silent before anybody is asked: what is typed after the question is neither shown nor thrown away.
-    tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
-    let mut line = String::new();
-    let read = terminal.write_all(question.as_bytes()).and_then(|()| BufReader::new(&terminal).read_line(&mut line));
-    tcsetattr(&terminal, OptionalActions::Drain, &before)?;
-    terminal.write_all(b"\n")?;
-    read?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// The operating system's user who runs this process, by its effective uid; never from the environment.

@@ -13,6 +13,7 @@ use wasmtime::component::Component;
 use super::{
     cache::{CompiledCache, Lookup},
     catalog::TrustedPack,
+    contract,
     manifest::Manifest,
     prove::{Fault, ProvenManifest, prove_manifest},
     sandbox::{Guest, Sandbox, SandboxError},
@@ -27,8 +28,6 @@ use crate::{
 pub const IMPORT: &str = "lockgate:pack/query@1.0.0";
 /// The one export of a pack.
 pub const EXPORT: &str = "lockgate:pack/actions@1.0.0";
-/// The version of the contract that this host speaks.
-pub const CONTRACT: &str = "1.0.0";
 
 /// Why a pack is out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +79,14 @@ pub struct Described {
     pub declaration: Declaration,
 }
 
+/// A component's own account of itself, proven or not.
+pub struct Examined {
+    /// As it was given.
+    pub manifest: Manifest,
+    /// The proof of it, or everything that is wrong.
+    pub proof: Result<ProvenManifest, Vec<Fault>>,
+}
+
 /// Admits packs.
 pub struct Admission {
     sandbox: Sandbox,
@@ -96,9 +103,9 @@ impl Admission {
     /// Takes a verified component in, or says why not.
     pub async fn admit(&self, verified: VerifiedComponent) -> Result<TrustedPack, AdmissionError> {
         let component = self.compile(verified.bytes(), Some(verified.digest())).await?;
-        let (guest, manifest) = self.open(&component).await?;
+        let (guest, manifest, contract) = self.open(&component).await?;
         let manifest = proven(manifest).await?;
-        agrees(&manifest, &verified)?;
+        agrees(&manifest, contract, &verified)?;
         grants(&manifest, &verified)?;
         Ok(TrustedPack::new(verified, manifest, guest))
     }
@@ -107,10 +114,26 @@ impl Admission {
     /// be called.
     pub async fn describe_unverified(&self, bytes: &[u8]) -> Result<Described, AdmissionError> {
         let component = self.compile(bytes, None).await?;
-        let (_, manifest) = self.open(&component).await?;
+        let (_, manifest, contract) = self.open(&component).await?;
         let manifest = proven(manifest).await?;
-        let declaration = declaration(&manifest);
+        let declaration = declaration(&manifest, contract);
         Ok(Described { manifest, declaration })
+    }
+
+    /// Drops the compiled code of a component that was taken away.
+    pub fn forget(&self, digest: &[u8; 32]) {
+        if let Some(cache) = &self.cache {
+            cache.forget(self.sandbox.engine(), digest);
+        }
+    }
+
+    /// The manifest of a component that nobody vouches for, and what the prover says of it: for its author, who wants every
+    /// fault with its place.
+    pub async fn examine(&self, bytes: &[u8]) -> Result<Examined, AdmissionError> {
+        let component = self.compile(bytes, None).await?;
+        let (_, manifest, _) = self.open(&component).await?;
+        let proof = proof(manifest.clone()).await?;
+        Ok(Examined { manifest, proof })
     }
 
     /// Compiles off the async runtime, or takes our own compiled code. Only verified bytes are looked up or kept.
@@ -126,7 +149,14 @@ impl Admission {
         let bytes: Arc<[u8]> = bytes.into();
         let component = tokio::task::spawn_blocking(move || sandbox.compile(&bytes))
             .await
-            .map_err(|e| AdmissionError::new(Code::InternalError, e.to_string()))?
+            .map_err(|e| match e.is_panic() {
+                // Some valid components need features of WebAssembly that are off here, which the compiler finds out late.
+                true => AdmissionError::new(
+                    Code::ComponentInvalid,
+                    "the compiler gave up on it: a part of it is not supported",
+                ),
+                false => AdmissionError::new(Code::InternalError, e.to_string()),
+            })?
             .map_err(|e| AdmissionError::new(e.code(), e.to_string()))?;
         if let (Some(cache), Some(digest)) = (&self.cache, digest)
             && let Err(error) = cache.keep(self.sandbox.engine(), &digest, &component)
@@ -136,9 +166,9 @@ impl Admission {
         Ok(component)
     }
 
-    /// Imports, exports, and the same description twice.
-    async fn open(&self, component: &Component) -> Result<(Guest, Manifest), AdmissionError> {
-        self.surface(component)?;
+    /// Imports, exports, and the same description twice; and the version of the contract that it speaks.
+    async fn open(&self, component: &Component) -> Result<(Guest, Manifest, String), AdmissionError> {
+        let contract = self.surface(component)?;
         let guest = self.sandbox.guest(component).map_err(|e| AdmissionError::new(e.code(), e.to_string()))?;
         let failed = |e: SandboxError| {
             AdmissionError::new(Code::DescribeFailed, format!("`describe` failed: {e} ({})", e.code()))
@@ -151,58 +181,61 @@ impl Admission {
                 "two fresh instances described themselves differently",
             ));
         }
-        Ok((guest, first))
+        Ok((guest, first, contract))
     }
 
-    /// Exactly one import may be there and exactly one export must be.
-    fn surface(&self, component: &Component) -> Result<(), AdmissionError> {
+    /// Exactly one import may be there and exactly one export must be, of a version of the contract that is spoken here.
+    fn surface(&self, component: &Component) -> Result<String, AdmissionError> {
         let ty = component.component_type();
         let engine = self.sandbox.engine();
+        let exports: BTreeSet<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
+        let spoken = exports.iter().find_map(|name| contract::version_in(name, EXPORT).map(|version| (name, version)));
+        // Of another time: that says more than what else is strange about it.
+        if let Some((_, version)) = spoken {
+            contract::is_spoken(version)?;
+        }
         for (name, _) in ty.imports(engine) {
-            if name != IMPORT {
+            if contract::version_in(name, IMPORT).is_none_or(|version| contract::is_spoken(version).is_err()) {
                 return Err(AdmissionError::new(
                     Code::ImportRefused,
                     format!("it imports `{}`; a pack imports `{IMPORT}` and nothing else", shown(name, 120)),
                 ));
             }
         }
-        let exports: BTreeSet<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
-        if !exports.contains(EXPORT) {
-            let near = exports.iter().find(|e| e.starts_with("lockgate:pack/actions@"));
-            let message = match near {
-                Some(other) => format!("it speaks `{}`; this host speaks `{EXPORT}`", shown(other, 120)),
-                None => format!("it does not export `{EXPORT}`"),
-            };
-            return Err(AdmissionError::new(Code::ExportMissing, message));
-        }
-        if let Some(other) = exports.iter().find(|e| *e != EXPORT) {
+        let Some((export, version)) = spoken else {
+            return Err(AdmissionError::new(Code::ExportMissing, format!("it does not export `{EXPORT}`")));
+        };
+        if let Some(other) = exports.iter().find(|name| *name != export) {
             return Err(AdmissionError::new(
                 Code::ComponentInvalid,
                 format!("it exports `{}`; a pack exports `{EXPORT}` and nothing else", shown(other, 120)),
             ));
         }
-        Ok(())
+        Ok(version.to_owned())
     }
 }
 
-/// Proves off the async runtime, all statements on one thread of the parser's.
 async fn proven(manifest: Manifest) -> Result<ProvenManifest, AdmissionError> {
+    proof(manifest).await?.map_err(|faults| refuse(&faults))
+}
+
+/// Proves off the async runtime, all statements on one thread of the parser's.
+async fn proof(manifest: Manifest) -> Result<Result<ProvenManifest, Vec<Fault>>, AdmissionError> {
     let failed = |why: String| AdmissionError::new(Code::InternalError, format!("the prover failed: {why}"));
     tokio::task::spawn_blocking(|| with_parser_stack(|| prove_manifest(manifest)))
         .await
         .map_err(|e| failed(e.to_string()))?
-        .map_err(failed)?
-        .map_err(|faults| refuse(&faults))
+        .map_err(failed)
 }
 
 /// What a signer signs of a proven manifest.
 #[must_use]
-pub fn declaration(manifest: &ProvenManifest) -> Declaration {
+pub fn declaration(manifest: &ProvenManifest, contract: String) -> Declaration {
     let declared = manifest.manifest();
     Declaration {
         pack: declared.name.clone(),
         version: declared.version.clone(),
-        contract: CONTRACT.to_owned(),
+        contract,
         actions: declared
             .actions
             .iter()
@@ -214,8 +247,8 @@ pub fn declaration(manifest: &ProvenManifest) -> Declaration {
 }
 
 /// The component must declare exactly what its publisher signed.
-fn agrees(manifest: &ProvenManifest, verified: &VerifiedComponent) -> Result<(), AdmissionError> {
-    let own = declaration(manifest);
+fn agrees(manifest: &ProvenManifest, contract: String, verified: &VerifiedComponent) -> Result<(), AdmissionError> {
+    let own = declaration(manifest, contract);
     let signed = verified.predicate();
     let differs = |what: &str, own: &str, signed: &str| {
         Err(AdmissionError::new(

@@ -1,72 +1,41 @@
-//! From a pack's crate to its component: cargo builds the core module, `wit-component` wraps it, and what it imports is
-//! checked. Needs a Rust toolchain and no WebAssembly runtime; what the component declares is for admission to say.
+//! From a pack's directory to its component, by the tools of the language that it is written in, and whether what came out imports
+//! and exports what a pack may. What the component declares is for admission to say.
 //!
-//! The bytes depend on the sources and the compiler only. The profile is set here and not by the author's manifest, every
-//! path of the machine is replaced by a fixed one, and a path that is left anyway is an error.
+//! What is in the component is of the pack and of its tools: no path of the machine, which would be an error.
 
+mod javascript;
 mod project;
+mod python;
+mod room;
+mod rust;
+mod slim;
 mod toolchain;
 
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::path::{Path, PathBuf};
 
-use wit_component::{ComponentEncoder, DecodedWasm};
+use wit_component::DecodedWasm;
 
-use project::Project;
+pub use slim::{SlimError, slim};
+use toolchain::TARGET;
 pub use toolchain::Toolchain;
-use toolchain::{Compiler, TARGET};
 
 /// The one thing that a pack may import.
 const IMPORT: &str = "lockgate:pack/query@1.0.0";
 /// What a pack exports.
 const EXPORT: &str = "lockgate:pack/actions@1.0.0";
 
-/// Small, without unwinding, without debug information; one unit, so that there is one order of everything.
-const PROFILE: &[&str] = &[
-    r#"profile.pack.inherits="release""#,
-    r#"profile.pack.opt-level="s""#,
-    "profile.pack.lto=true",
-    "profile.pack.codegen-units=1",
-    r#"profile.pack.panic="abort""#,
-    "profile.pack.strip=true",
-    "profile.pack.debug=false",
-    "profile.pack.incremental=false",
-    "profile.pack.overflow-checks=true",
-];
-
-/// Bytes of stack. Rust's 1 MiB would be a quarter of a pack's memory; the SDK's deepest calls take a few kilobytes.
-const STACK: u32 = 64 << 10;
-
-/// Settings of the caller that would change what is built.
-const FOREIGN_SETTINGS: &[&str] = &[
-    "RUSTFLAGS",
-    "CARGO_BUILD_RUSTFLAGS",
-    "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
-    "CARGO_BUILD_TARGET",
-    "CARGO_BUILD_TARGET_DIR",
-    "CARGO_TARGET_DIR",
-    "CARGO_INCREMENTAL",
-    "RUSTC",
-    "RUSTC_WRAPPER",
-    "RUSTC_WORKSPACE_WRAPPER",
-    "RUSTC_BOOTSTRAP",
-];
-
 /// What to build, and how.
 #[derive(Clone, Debug)]
 pub struct BuildOptions {
-    /// The pack's crate: where its `Cargo.toml` is.
+    /// The pack: where its `Cargo.toml`, `package.json` or `requirements.txt` is.
     pub directory: PathBuf,
-    /// Which compiler; `None` for the environment's `LOCKGATE_WASM_TOOLCHAIN`, or else the first that is there.
+    /// For Rust, which compiler; `None` for the environment's `LOCKGATE_WASM_TOOLCHAIN`, or else the first that is there.
     pub toolchain: Option<Toolchain>,
-    /// Where cargo keeps what it builds; `None` for the workspace's own directory.
+    /// For Rust, where cargo keeps what it builds; `None` for the workspace's own directory.
     pub target_directory: Option<PathBuf>,
-    /// Fail rather than change `Cargo.lock`.
+    /// For Rust, fail rather than change `Cargo.lock`.
     pub locked: bool,
-    /// Show cargo's own messages while it builds; otherwise they are a part of the error.
+    /// Show the tools' own messages while they build; otherwise they are a part of the error.
     pub verbose: bool,
 }
 
@@ -92,14 +61,16 @@ pub enum BuildError {
     )]
     NoToolchain(String),
     /// A program could not be started.
-    #[error("`{program}` can't be started: {cause}; install Rust from https://rustup.rs")]
+    #[error("`{program}` can't be started: {cause}; install {remedy}")]
     Start {
         /// Which.
         program: String,
         /// Why.
         cause: std::io::Error,
+        /// What has it.
+        remedy: &'static str,
     },
-    /// The directory is no crate of a pack.
+    /// The directory is no pack.
     #[error("`{}` can't be built as a pack: {why}", directory.display())]
     Project {
         /// As it was given.
@@ -115,7 +86,34 @@ pub enum BuildError {
         /// What it said; empty if it was shown already.
         output: String,
     },
-    /// What cargo built can't be read.
+    /// What makes a component of this language is not there.
+    #[error("`{}` is not there; in the pack's directory run: {remedy}", path.display())]
+    Tool {
+        /// What was looked for.
+        path: PathBuf,
+        /// How it is had.
+        remedy: &'static str,
+    },
+    /// It failed.
+    #[error("{tool} could not build the pack:\n{output}")]
+    Failed {
+        /// Which.
+        tool: &'static str,
+        /// What it said; empty if it was shown already.
+        output: String,
+    },
+    /// Where it is built can't be made.
+    #[error("`{}` can't be copied to where it is built: {cause}", path.display())]
+    Room {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// What componentize-py made is not as it makes components.
+    #[error("what componentize-py made can't be made small enough for a host: {0}")]
+    Slim(#[from] SlimError),
+    /// What was built can't be read.
     #[error("`{}` can't be read: {cause}", path.display())]
     Read {
         /// Which file.
@@ -141,75 +139,38 @@ pub enum BuildError {
     MachinePath(String),
 }
 
-/// Builds the component of a pack's crate. Takes from seconds to a few minutes, and blocks.
+/// What builds a component of one language.
+type Language = fn(&BuildOptions) -> Result<Vec<u8>, BuildError>;
+
+/// What a pack is written in, by the file that its tools go by.
+fn language(directory: &Path) -> Result<Language, BuildError> {
+    let has = |name: &str| directory.join(name).is_file();
+    match (has("Cargo.toml"), has("package.json"), has("requirements.txt")) {
+        (true, false, false) => Ok(rust::component),
+        (false, true, false) => Ok(javascript::component),
+        (false, false, true) => Ok(python::component),
+        (false, false, false) => Err(BuildError::Project {
+            directory: directory.to_owned(),
+            why: "there is no Cargo.toml (Rust), package.json (JavaScript) or requirements.txt (Python) in it; \
+                  `lockgate pack new NAME` makes a pack"
+                .to_owned(),
+        }),
+        _ => Err(BuildError::Project {
+            directory: directory.to_owned(),
+            why: "it has files of several languages: keep one of Cargo.toml, package.json, requirements.txt".to_owned(),
+        }),
+    }
+}
+
+/// Builds the component of a pack. Takes from seconds to a few minutes, and blocks.
 ///
 /// # Errors
 ///
 /// See [`BuildError`].
 pub fn build_pack(options: &BuildOptions) -> Result<Vec<u8>, BuildError> {
-    let compiler = Compiler::find(options.toolchain)?;
-    let project = Project::read(&options.directory)?;
-    let module = compile(options, &compiler, &project)?;
-    let core = std::fs::read(&module).map_err(|cause| BuildError::Read { path: module, cause })?;
-    let component = encode(&project.package, &core)?;
+    let component = language(&options.directory)?(options)?;
     check_world(&component)?;
-    check_paths(&component, &project.remaps(&compiler))?;
     Ok(component)
-}
-
-/// Has cargo build the core module, and says where it is.
-fn compile(options: &BuildOptions, compiler: &Compiler, project: &Project) -> Result<PathBuf, BuildError> {
-    let program = project::cargo();
-    let target = options.target_directory.as_deref().unwrap_or(&project.target);
-    let mut cargo = Command::new(&program);
-    cargo
-        .arg("build")
-        .args(["--lib", "--package", &project.package_id, "--target", TARGET, "--profile", "pack"])
-        .arg("--manifest-path")
-        .arg(&project.manifest)
-        // One for each compiler: in a shared one each would throw away what the other built.
-        .arg("--target-dir")
-        .arg(target.join("packs").join(compiler.toolchain().as_str()))
-        .args(["--message-format", "json-render-diagnostics"]);
-    for setting in PROFILE {
-        cargo.args(["--config", setting]);
-    }
-    if options.locked {
-        cargo.arg("--locked");
-    }
-    for name in FOREIGN_SETTINGS {
-        cargo.env_remove(name);
-    }
-    compiler.apply(&mut cargo);
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(&project.remaps(compiler)));
-    cargo.stdin(Stdio::null()).stderr(if options.verbose { Stdio::inherit() } else { Stdio::piped() });
-    let output =
-        cargo.output().map_err(|cause| BuildError::Start { program: program.to_string_lossy().into_owned(), cause })?;
-    if !output.status.success() {
-        let output = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(BuildError::Cargo { package: project.package.clone(), output });
-    }
-    project.module(&output.stdout).ok_or_else(|| BuildError::Project {
-        directory: options.directory.clone(),
-        why: "it makes no WebAssembly module; write crate-type = [\"cdylib\", \"rlib\"] under [lib]".into(),
-    })
-}
-
-/// The compiler's flags, as cargo takes them from its environment: separated by the unit separator.
-fn flags(remaps: &[(PathBuf, String)]) -> OsString {
-    let mut flags = OsString::from(format!("-Clink-arg=-zstack-size={STACK}"));
-    for (from, to) in remaps {
-        flags.push("\u{1f}--remap-path-prefix=");
-        flags.push(from);
-        flags.push("=");
-        flags.push(to);
-    }
-    flags
-}
-
-fn encode(package: &str, core: &[u8]) -> Result<Vec<u8>, BuildError> {
-    let encoded = (|| ComponentEncoder::default().validate(true).module(core)?.encode())();
-    encoded.map_err(|error| BuildError::Component { package: package.to_owned(), why: format!("{error:#}") })
 }
 
 /// Checks that the component imports and exports what the contract says and nothing else.
@@ -236,10 +197,9 @@ fn check_world(component: &[u8]) -> Result<(), BuildError> {
     }
 }
 
-/// Finds a path that was to be replaced and is there all the same.
-fn check_paths(component: &[u8], remaps: &[(PathBuf, String)]) -> Result<(), BuildError> {
-    let paths = remaps.iter().map(|(from, _)| from.as_path()).filter(|path| *path != Path::new("/"));
-    for path in paths {
+/// Finds a path that should not be there.
+fn check_paths<'p>(component: &[u8], paths: impl IntoIterator<Item = &'p Path>) -> Result<(), BuildError> {
+    for path in paths.into_iter().filter(|path| *path != Path::new("/")) {
         let text = path.to_string_lossy();
         if !text.is_empty() && component.windows(text.len()).any(|window| window == text.as_bytes()) {
             return Err(BuildError::MachinePath(text.into_owned()));
@@ -249,33 +209,35 @@ fn check_paths(component: &[u8], remaps: &[(PathBuf, String)]) -> Result<(), Bui
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_path_that_is_left_is_found() {
-        let remaps = [(PathBuf::from("/home/somebody/sizes"), "/pack".to_owned())];
-        assert!(check_paths(b"\0asm /pack/src/lib.rs", &remaps).is_ok());
-        let found = check_paths(b"\0asm /home/somebody/sizes/src/lib.rs", &remaps);
+        let paths = || [Path::new("/home/somebody/sizes"), Path::new("/")];
+        assert!(check_paths(b"\0asm /pack/src/lib.rs", paths()).is_ok());
+        let found = check_paths(b"\0asm /home/somebody/sizes/src/lib.rs", paths());
         assert!(matches!(found, Err(BuildError::MachinePath(path)) if path == "/home/somebody/sizes"));
     }
 
     #[test]
-    fn flags_keep_paths_whole() {
-        let flags = flags(&[(PathBuf::from("/a b"), "/pack".into()), (PathBuf::from("/c"), "/cargo".into())]);
-        let flags = flags.to_string_lossy().into_owned();
-        let parts: Vec<_> = flags.split('\u{1f}').collect();
-        let expected =
-            ["-Clink-arg=-zstack-size=65536", "--remap-path-prefix=/a b=/pack", "--remap-path-prefix=/c=/cargo"];
-        assert_eq!(parts, expected);
-    }
-
-    #[test]
     fn what_is_no_component_of_ours_is_refused() {
-        assert!(matches!(encode("sizes", b"\0asm\x01\0\0\0"), Ok(_) | Err(BuildError::Component { .. })));
-        assert!(matches!(encode("sizes", b"nonsense"), Err(BuildError::Component { .. })));
         assert!(matches!(check_world(b"nonsense"), Err(BuildError::World(_))));
         let empty = [0, b'a', b's', b'm', 0x0d, 0, 1, 0];
         assert!(matches!(check_world(&empty), Err(BuildError::World(why)) if why == "exports nothing"));
+    }
+
+    #[test]
+    fn a_directory_is_a_pack_of_one_language() {
+        let dir = tempfile::tempdir().unwrap();
+        let build = || build_pack(&BuildOptions::new(dir.path())).map_err(|error| error.to_string());
+        assert!(build().is_err_and(|why| why.contains("there is no Cargo.toml (Rust)")));
+        std::fs::write(dir.path().join("package.json"), "{}").unwrap();
+        assert!(build().is_err_and(|why| why.contains("componentize-js") && why.contains("npm ci")));
+        std::fs::write(dir.path().join("requirements.txt"), "").unwrap();
+        assert!(build().is_err_and(|why| why.contains("several languages")));
+        std::fs::remove_file(dir.path().join("package.json")).unwrap();
+        assert!(build().is_err_and(|why| why.contains("componentize-py") && why.contains("-m venv")));
     }
 }

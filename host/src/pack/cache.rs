@@ -93,6 +93,12 @@ impl CompiledCache {
         Ok(())
     }
 
+    /// Drops what was kept of a component that is not used any more.
+    pub(super) fn forget(&self, engine: &Engine, digest: &[u8; 32]) {
+        // One that stays costs room and nothing else.
+        let _ = fs::remove_file(self.path(engine, digest));
+    }
+
     fn path(&self, engine: &Engine, digest: &[u8; 32]) -> PathBuf {
         let mut name = Sha256::new();
         name.update(digest);
@@ -125,4 +131,106 @@ fn compatibility(engine: &Engine) -> [u8; 32] {
     let mut sink = Sink(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut sink);
     sink.0.finalize().into()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use wasmtime::Config;
+
+    use super::*;
+
+    fn engine() -> Engine {
+        Engine::default()
+    }
+
+    fn compiled(engine: &Engine) -> Component {
+        Component::new(engine, wat::parse_str("(component)").unwrap()).unwrap()
+    }
+
+    #[track_caller]
+    fn refused(cache: &CompiledCache, engine: &Engine, digest: &[u8; 32]) {
+        assert!(matches!(cache.load(engine, digest), Lookup::Refused(_)));
+    }
+
+    #[track_caller]
+    fn hit(cache: &CompiledCache, engine: &Engine, digest: &[u8; 32]) {
+        assert!(matches!(cache.load(engine, digest), Lookup::Hit(_)));
+    }
+
+    #[test]
+    fn what_was_compiled_once_is_there_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let (engine, digest) = (engine(), [7; 32]);
+        let cache = CompiledCache::open(dir.path()).unwrap();
+        assert!(matches!(cache.load(&engine, &digest), Lookup::Miss));
+        cache.keep(&engine, &digest, &compiled(&engine)).unwrap();
+        hit(&cache, &engine, &digest);
+        // Another process, with an engine of its own that is made in the same way.
+        hit(&CompiledCache::open(dir.path()).unwrap(), &Engine::default(), &digest);
+        cache.forget(&engine, &digest);
+        assert!(matches!(cache.load(&engine, &digest), Lookup::Miss));
+    }
+
+    #[test]
+    fn a_changed_entry_is_refused_and_can_be_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (engine, digest) = (engine(), [7; 32]);
+        let cache = CompiledCache::open(dir.path()).unwrap();
+        cache.keep(&engine, &digest, &compiled(&engine)).unwrap();
+        let path = cache.path(&engine, &digest);
+        let good = fs::read(&path).unwrap();
+        for at in [0, MAC_LEN - 1, MAC_LEN, good.len() / 2, good.len() - 1] {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            fs::write(&path, bad).unwrap();
+            refused(&cache, &engine, &digest);
+        }
+        for bad in [&good[..good.len() - 1], &good[..MAC_LEN], &good[..5], &[], &[&good[..], b"x"].concat()] {
+            fs::write(&path, bad).unwrap();
+            refused(&cache, &engine, &digest);
+        }
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("key"), &path).unwrap();
+        refused(&cache, &engine, &digest);
+        cache.keep(&engine, &digest, &compiled(&engine)).unwrap();
+        hit(&cache, &engine, &digest);
+    }
+
+    #[test]
+    fn an_entry_is_for_one_component_one_engine_and_one_host() {
+        let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (engine, digest, other) = (engine(), [7; 32], [8; 32]);
+        let cache = CompiledCache::open(dir.path()).unwrap();
+        cache.keep(&engine, &digest, &compiled(&engine)).unwrap();
+        let entry = cache.path(&engine, &digest);
+
+        // Put where another component's would be.
+        fs::copy(&entry, cache.path(&engine, &other)).unwrap();
+        refused(&cache, &engine, &other);
+        // Put where another engine's would be.
+        let fuelled = Engine::new(Config::new().consume_fuel(true)).unwrap();
+        assert!(matches!(cache.load(&fuelled, &digest), Lookup::Miss));
+        fs::copy(&entry, cache.path(&fuelled, &digest)).unwrap();
+        refused(&cache, &fuelled, &digest);
+        // Carried to another host.
+        let foreign = CompiledCache::open(elsewhere.path()).unwrap();
+        fs::copy(&entry, foreign.path(&engine, &digest)).unwrap();
+        refused(&foreign, &engine, &digest);
+        hit(&cache, &engine, &digest);
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_not_used() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        CompiledCache::open(dir.path()).unwrap();
+        let key = dir.path().join("key");
+        assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(CompiledCache::open(dir.path()).is_err());
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&key, b"short").unwrap();
+        assert!(CompiledCache::open(dir.path()).is_err());
+    }
 }

@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use lockgate_signing::encoding::closest;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -19,7 +20,7 @@ use crate::{
     error::Code,
     outside::is_hidden,
     privilege::Privilege,
-    statement::{Class, Mode, ProvenStatement, prove},
+    statement::{self, Class, Mode, ProvenStatement, prove},
 };
 
 /// Actions of one pack. The stock pack has 48; a client drowns in more than a few hundred.
@@ -42,6 +43,8 @@ pub struct Fault {
     pub place: String,
     /// One sentence.
     pub message: String,
+    /// For a fault of a statement: the statement's id, and the fault as its own prover says it.
+    pub sql: Option<Box<(String, statement::Fault)>>,
 }
 
 impl fmt::Display for Fault {
@@ -180,7 +183,8 @@ pub fn prove_manifest(manifest: Manifest) -> Result<ProvenManifest, Vec<Fault>> 
             Err(found) => faults.0.extend(found.into_iter().map(|f| Fault {
                 code: Code::StatementRefused,
                 message: format!("{} (rule `{}`): {}", f.message, f.rule, f.remedy),
-                place: f.place,
+                place: f.place.clone(),
+                sql: Some(Box::new((statement.id.clone(), f))),
             })),
         }
     }
@@ -224,7 +228,7 @@ struct Faults(Vec<Fault>);
 
 impl Faults {
     fn manifest(&mut self, place: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Fault { code: Code::ManifestInvalid, place: place.into(), message: message.into() });
+        self.0.push(Fault { code: Code::ManifestInvalid, place: place.into(), message: message.into(), sql: None });
     }
 
     /// Text that people and models read: bounded, and without characters that could disguise it.
@@ -302,7 +306,10 @@ fn prove_action(
                 }
                 None if manifest.statements.iter().any(|s| &s.id == id) => {}
                 None => {
-                    faults.manifest(&*place, format!("names a statement `{}` that is not declared", id.escape_debug()));
+                    let near = closest(id, manifest.statements.iter().map(|s| s.id.as_str()));
+                    let near = near.map(|near| format!("; did you mean `{}`", near.escape_debug())).unwrap_or_default();
+                    let what = format!("names a statement `{}` that is not declared{near}", id.escape_debug());
+                    faults.manifest(&*place, what);
                 }
             }
         }
@@ -315,7 +322,7 @@ fn prove_action(
             faults.manifest(&place, format!("previews with `{id}`, which is not of mode `read`"));
         }
     }
-    if run.is_empty() && faults.0.len() == before {
+    if action.run_statements.is_empty() {
         faults.manifest(&place, "requests no statement");
     }
     let class = run.values().chain(preview.values()).map(|s| s.class()).max().unwrap_or(Class::Read);
@@ -333,6 +340,7 @@ fn prove_action(
     if action.risk < floor {
         faults.0.push(Fault {
             code: Code::RiskBelowFloor,
+            sql: None,
             place: place.clone(),
             message: format!(
                 "declares risk `{}`, and its statements ask for at least `{}`",

@@ -2,36 +2,29 @@
 //! sees what its person sees. It decides with their password besides, as a page decides in a fresh session only; so a token that is
 //! found in a file decides nothing.
 
+mod approvals;
+
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::{Body, Bytes},
-    extract::{FromRequestParts, Path, Query, Request, State},
+    extract::{FromRequestParts, Request, State},
     http::{HeaderValue, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
-use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{
-    Access, Portal, Problem,
-    decision::{self, Given},
-    door::is_our_host,
-    headers,
-};
+use super::{Access, Portal, Problem, door::is_our_host, headers};
 use crate::{
-    approval::{self, look, render},
     error::{Code, Refusal},
     listen::{Patience, Peer},
     mcp::{head, token::bearer},
     outside::escape_hidden,
-    people::{Origin, login::LoginError},
-    store::{Account, ApiToken, Approval, PortalRole, State as Stand},
+    people::Origin,
+    store::{Account, ApiToken, PortalRole},
 };
 
 /// Where it is.
@@ -47,11 +40,7 @@ const AGENT: usize = 400;
 pub(super) fn router(portal: Portal) -> Router {
     let access = Arc::clone(&portal.access);
     Router::new()
-        .route("/approvals", get(list))
-        .route("/approvals/{id}", get(show))
-        .route("/approvals/{id}/look", post(look_again))
-        .route("/approvals/{id}/approve", post(approve))
-        .route("/approvals/{id}/deny", post(deny))
+        .nest("/approvals", approvals::router())
         .fallback(async || Failed::from(Problem::not_found("there is nothing at this address")))
         .with_state(portal)
         .layer(middleware::from_fn_with_state(access, pass))
@@ -70,6 +59,23 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failed> {
         parts.extensions.get::<Self>().cloned().ok_or_else(unauthorized)
+    }
+}
+
+/// Somebody who may have requests looked at again and decide on them, as far as policy lets them.
+struct Approver(Caller);
+
+impl<S: Sync> FromRequestParts<S> for Approver {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failed> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        let role = caller.account.role;
+        if role < PortalRole::Approver {
+            let message = format!("this needs the role {}, and yours is {role}", PortalRole::Approver);
+            return Err(Problem::forbidden(message).into());
+        }
+        Ok(Self(caller))
     }
 }
 
@@ -126,108 +132,6 @@ async fn read(body: Body) -> Result<Bytes, Failed> {
         Ok(Err(_)) => Err(failed(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than 16 KiB")),
         Err(_) => Err(failed(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
     }
-}
-
-#[derive(Deserialize)]
-struct Which {
-    #[serde(default)]
-    all: bool,
-}
-
-async fn list(State(portal): State<Portal>, _: Caller, Query(which): Query<Which>) -> Result<Response, Failed> {
-    let (store, now) = (Arc::clone(&portal.store), Timestamp::now());
-    let listed = tokio::task::spawn_blocking(move || approval::listed(&*store, which.all, now)).await;
-    let found = listed.map_err(|e| Refusal::new(Code::StoreUnavailable, e.to_string()))?.map_err(Refusal::from)?;
-    let views: Vec<_> = found.iter().map(|approval| render::View::new(approval, now)).collect();
-    Ok(answer(StatusCode::OK, &json!({ "approvals": views, "text": render::render_list(&found, now) })))
-}
-
-async fn show(State(portal): State<Portal>, _: Caller, Path(id): Path<String>) -> Result<Response, Failed> {
-    Ok(shown(&decision::find(&portal, &id).await?))
-}
-
-/// Looks at the target again.
-async fn look_again(State(portal): State<Portal>, _: Caller, Path(id): Path<String>) -> Result<Response, Failed> {
-    let approval = decision::find(&portal, &id).await?;
-    if approval.state_at(Timestamp::now()) != Stand::Pending {
-        return Ok(shown(&approval));
-    }
-    let review = decision::looked_at(&portal, &id, SignedDuration::ZERO).await?;
-    // A look may have ended it.
-    let (approval, now) = (decision::find(&portal, &id).await?, Timestamp::now());
-    let changes = review.answer.as_ref().and_then(|(_, finding)| look::since_request(&approval, finding));
-    let text =
-        format!("{}\n{}", render::render(&approval, now).trim_end(), render::render_fresh(&approval, &review, now));
-    let view = render::View::new(&approval, now);
-    let found = json!({ "request": view, "review": review, "changes": changes, "text": text });
-    Ok(answer(StatusCode::OK, &found))
-}
-
-/// What is sent with a decision.
-#[derive(Deserialize)]
-struct Decided {
-    #[serde(flatten)]
-    given: Given,
-    password: String,
-}
-
-async fn approve(
-    State(portal): State<Portal>,
-    caller: Caller,
-    Path(id): Path<String>,
-    body: Bytes,
-) -> Result<Response, Failed> {
-    let given = proven(&portal, &caller, &id, &body).await?;
-    Ok(shown(&decision::approve(&portal, &caller.account, &id, &given).await?))
-}
-
-async fn deny(
-    State(portal): State<Portal>,
-    caller: Caller,
-    Path(id): Path<String>,
-    body: Bytes,
-) -> Result<Response, Failed> {
-    let given = proven(&portal, &caller, &id, &body).await?;
-    Ok(shown(&decision::deny(&portal, &caller.account, &id, &given).await?))
-}
-
-/// What an approver who has just shown who they are decides.
-async fn proven(portal: &Portal, caller: &Caller, id: &str, body: &[u8]) -> Result<Given, Failed> {
-    let Caller { token, account, origin } = caller;
-    if account.role < PortalRole::Approver {
-        let message = format!("this needs the role {}, and yours is {}", PortalRole::Approver, account.role);
-        return Err(Problem::forbidden(message).into());
-    }
-    let Decided { given, password } = serde_json::from_slice(body).map_err(|error| {
-        let what = format!("the body can't be read: {error}");
-        Failed::new(
-            StatusCode::BAD_REQUEST,
-            Code::InvalidArguments,
-            what,
-            "send `digest`, `seen`, `reason`, `password`",
-        )
-    })?;
-    decision::find(portal, id).await?;
-    let at = portal.access.site.base().link(id);
-    match portal.access.people.prove(token, password, origin).await {
-        Ok(()) => Ok(given),
-        Err(LoginError::Wrong) => {
-            let remedy = format!("try again; without a password here decide at {at}");
-            let what = "nothing was decided: that is not the password of this token's person";
-            Err(Failed::new(StatusCode::FORBIDDEN, Code::Unauthorized, what, remedy))
-        }
-        Err(LoginError::TooOften { wait }) => {
-            let problem = Problem::too_many("nothing was decided: too many attempts", wait.as_secs().max(1));
-            Err(problem.into())
-        }
-        Err(LoginError::Refused(refusal)) => Err(refusal.into()),
-    }
-}
-
-fn shown(approval: &Approval) -> Response {
-    let now = Timestamp::now();
-    let view = json!({ "request": render::View::new(approval, now), "text": render::render(approval, now) });
-    answer(StatusCode::OK, &view)
 }
 
 /// JSON in which hidden characters are escapes, so that a terminal may show it.

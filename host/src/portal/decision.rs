@@ -14,6 +14,9 @@ use crate::{
     store::{Account, Approval, Decision, Finding, RequestDigest, Review, Seen, Vote},
 };
 
+/// A look that is no older will do, where somebody wants to see: whoever asks twice has the database asked once.
+pub(super) const RECENT: SignedDuration = SignedDuration::from_secs(5);
+
 /// What is sent with a decision.
 #[derive(Deserialize)]
 pub(super) struct Given {

@@ -63,7 +63,10 @@ pub fn components(config: &Config) -> Result<Vec<PathBuf>, Refusal> {
 }
 
 /// The highest version of each pack that has been used here.
-fn highest_seen(store: &dyn Store) -> Result<HighestSeen, Refusal> {
+///
+/// # Errors
+/// When the store can't be used.
+pub fn highest_seen(store: &dyn Store) -> Result<HighestSeen, Refusal> {
     let unreadable =
         |what: &str| Refusal::new(Code::StoreUnavailable, format!("the store remembers an unreadable {what}"));
     store
@@ -78,7 +81,10 @@ fn highest_seen(store: &dyn Store) -> Result<HighestSeen, Refusal> {
 }
 
 /// What takes components in, made once: what has been admitted runs on its engine.
-pub(super) fn admission(config: &Config) -> Result<Arc<Admission>, Refusal> {
+///
+/// # Errors
+/// When there is no engine to be had.
+pub fn admission(config: &Config) -> Result<Arc<Admission>, Refusal> {
     let sandbox = Sandbox::new()?;
     let cache = CompiledCache::open(&config.state_dir.join("cache"))
         .inspect_err(|error| tracing::warn!(%error, "no cache of compiled packs; every start compiles"))
@@ -153,11 +159,12 @@ pub(super) async fn admit_all(
     config: &Config,
     state: &State,
     admission: &Arc<Admission>,
+    trust: Trust,
 ) -> Result<(Catalog, Vec<RefusedPack>), Refusal> {
     let mut catalog = Catalog::default();
     let mut refused = Vec::new();
     let mut lines = Vec::new();
-    for (path, examined) in examine(config, admission, super::trust(&config.trust)?, &*state.store).await? {
+    for (path, examined) in examine(config, admission, trust, &*state.store).await? {
         match examined {
             Ok(pack) => {
                 lines.push(state.record.append(admitted_entry(&*state.store, &pack)?));
@@ -235,7 +242,9 @@ pub(super) fn nothing_admitted(config: &Config, refused: &[RefusedPack]) -> Refu
     }
 }
 
-fn is_higher(version: &str, than: &str) -> bool {
+/// Whether one version of a pack is higher than another.
+#[must_use]
+pub fn is_higher(version: &str, than: &str) -> bool {
     match (version.parse::<Version>(), than.parse::<Version>()) {
         (Ok(version), Ok(than)) => version > than,
         // What can't be compared is not let through as a step forward.

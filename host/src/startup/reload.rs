@@ -30,6 +30,7 @@ use crate::{
         catalog::{Catalog, TrustedPack},
     },
     store::Store,
+    trust::note as note_trust,
 };
 
 /// Why it is time to read again.
@@ -130,6 +131,8 @@ impl Reloader {
 
     async fn read_and_replace(&self, cause: Cause) -> Result<Reloaded, Refusal> {
         let trusted = trust(&self.config.trust)?;
+        // Whatever becomes of the rest: approved calls ask this file again, so it is in force already.
+        note_trust(&self.config.trust, &self.record, &*self.store, &trusted).await?;
         let policy = policy(&self.config)?;
         let examined = admit::examine(&self.config, &self.admission, trusted.clone(), &*self.store).await?;
         let before = self.gate.rules();

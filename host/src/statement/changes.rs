@@ -92,6 +92,7 @@ impl Walk<'_> {
             return self.refuse_construct(-1, "a statement without a target");
         };
         self.alias(alias.as_ref());
+        self.touches(schemaname, relname, "");
         if !catalogname.is_empty() || schemaname.is_empty() {
             self.refuse(
                 "qualified",
@@ -109,6 +110,7 @@ impl Walk<'_> {
     /// The object of VACUUM, ANALYZE or REINDEX.
     fn maintained(&mut self, relation: &pg::RangeVar) {
         let pg::RangeVar { catalogname, schemaname, relname, inh, relpersistence: _, alias, location } = relation;
+        self.touches(schemaname, relname, "");
         if !catalogname.is_empty() || schemaname.is_empty() || !inh || alias.is_some() {
             self.refuse("qualified", *location, "the object is not written as schema.name", "write schema.name");
         }

@@ -5,7 +5,7 @@
 //! This file holds SELECT and its clauses; `changes.rs` the statements that change rows or maintain; `expressions.rs` what
 //! computes values; `names.rs` what names refer to.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use pg_query::{Node, NodeEnum as N, protobuf as pg};
 
@@ -27,6 +27,8 @@ pub(super) struct Tree {
     pub(super) placeholders: usize,
     /// What the names in the statement stand for.
     pub(super) names: Names,
+    /// Relations and functions that it names, wherever in it.
+    pub(super) touches: BTreeSet<String>,
 }
 
 /// Walks a statement for a mode. `extension` is the one that the variant names.
@@ -44,12 +46,13 @@ pub(super) fn walk(node: &Node, mode: Mode, extension: Option<&str>) -> Tree {
         introduced: HashSet::new(),
         lookups: Vec::new(),
         names: Names::default(),
+        touches: BTreeSet::new(),
     };
     walk.statement(node);
     walk.check_qualified_columns();
     walk.check_lookups();
-    let Walk { findings, class, parameters, placeholders, names, .. } = walk;
-    Tree { findings, class, parameters, placeholders, names }
+    let Walk { findings, class, parameters, placeholders, names, touches, .. } = walk;
+    Tree { findings, class, parameters, placeholders, names, touches }
 }
 
 /// A reference `qualifier.name` to a column.
@@ -76,6 +79,7 @@ pub(super) struct Walk<'a> {
     /// Columns that are cast to a type which looks names up.
     pub(super) lookups: Vec<(String, i32)>,
     pub(super) names: Names,
+    pub(super) touches: BTreeSet<String>,
 }
 
 impl Walk<'_> {
@@ -218,7 +222,9 @@ impl Walk<'_> {
             self.introduce(aliascolnames);
             match ctequery.as_ref().and_then(|query| query.node.as_ref()) {
                 Some(N::SelectStmt(query)) => {
-                    self.names.renamed(strings(aliascolnames).unwrap_or_default(), &output::outputs(query));
+                    let (aliased, outputs) = (strings(aliascolnames).unwrap_or_default(), output::outputs(query));
+                    self.names.rows().cte(ctename, output::column_names(&aliased, &outputs));
+                    self.names.renamed(aliased, &outputs);
                     self.select(query);
                 }
                 _ => self.refuse("kinds", *location, "a CTE changes data", "make it a statement of its own"),
@@ -290,8 +296,11 @@ impl Walk<'_> {
                 match subquery.as_ref().and_then(|query| query.node.as_ref()) {
                     Some(N::SelectStmt(query)) => {
                         if let Some(alias) = alias {
-                            self.names.renamed(strings(&alias.colnames).unwrap_or_default(), &output::outputs(query));
-                            self.names.row(&alias.aliasname);
+                            let aliased = strings(&alias.colnames).unwrap_or_default();
+                            let outputs = output::outputs(query);
+                            let columns = output::column_names(&aliased, &outputs);
+                            self.names.rows().subquery(&alias.aliasname, columns);
+                            self.names.renamed(aliased, &outputs);
                         }
                         self.select(query);
                     }
@@ -322,7 +331,7 @@ impl Walk<'_> {
                 self.alias(alias.as_ref());
                 if let Some(alias) = alias {
                     self.names.hidden(strings(&alias.colnames).unwrap_or_default());
-                    self.names.row(&alias.aliasname);
+                    self.names.rows().relation(&alias.aliasname);
                 }
             }
             Some(N::SortBy(sort)) => {

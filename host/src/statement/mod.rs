@@ -13,6 +13,7 @@ mod output;
 mod parse;
 mod placeholders;
 mod proof;
+mod rows;
 mod version;
 
 #[cfg(test)]
@@ -22,7 +23,7 @@ mod tests;
 pub use bind::BindError;
 pub use object::{MaintainedObject, may_grant_execute, may_grant_select};
 pub(crate) use parse::{tokens, with_parser_stack};
-pub use proof::{Fault, ProvenStatement, prove};
+pub use proof::{Fault, ProvenStatement, Spot, prove};
 
 use serde::{Deserialize, Serialize};
 

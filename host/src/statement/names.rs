@@ -37,9 +37,15 @@ impl Walk<'_> {
         let pg::RangeVar { catalogname, schemaname, relname, inh: _, relpersistence: _, alias, location } = relation;
         self.alias(alias.as_ref());
         if output::holds_queries(schemaname, relname) {
-            self.names.row(alias.as_ref().map_or(relname, |alias| &alias.aliasname));
-            self.names.hidden(alias.as_ref().and_then(|alias| strings(&alias.colnames)).unwrap_or_default());
+            let name = alias.as_ref().map_or(relname, |alias| &alias.aliasname);
+            let columns = alias.as_ref().map(|alias| alias.colnames.as_slice()).unwrap_or_default();
+            match schemaname.as_str() {
+                "" if columns.is_empty() => self.names.rows().reference(name, relname),
+                _ => self.names.rows().relation(name),
+            }
+            self.names.hidden(strings(columns).unwrap_or_default());
         }
+        self.touches(schemaname, relname, "");
         let shown_name = format!("`{}`", shown(relname));
         if !catalogname.is_empty() {
             return self.refuse("qualified", *location, "a relation names its database", "write schema.relation");
@@ -84,6 +90,16 @@ impl Walk<'_> {
         }
     }
 
+    /// Notes that something is named: a relation, or with `()` behind it a function. A name without a schema is a CTE's.
+    pub(super) fn touches(&mut self, schema: &str, name: &str, call: &str) {
+        let schema = match self.extension {
+            Some(extension) if is_extension_schema(schema) => format!("{extension}:"),
+            _ if schema.is_empty() => return,
+            _ => format!("{}.", shown(schema)),
+        };
+        self.touches.insert(format!("{schema}{}{call}", shown(name)));
+    }
+
     fn reads_data(&mut self, location: i32) {
         match self.class {
             Class::Read => self.class = Class::Data,
@@ -96,6 +112,9 @@ impl Walk<'_> {
     /// The name of a function that is called.
     pub(super) fn function_name(&mut self, name: &[Node], location: i32) {
         let parts = strings(name).unwrap_or_default();
+        if let [schema, function] = parts.as_slice() {
+            self.touches(schema, function, "()");
+        }
         match parts.as_slice() {
             ["pg_catalog", function] => match functions::catalog_function(function) {
                 Allowed::Read => {}

@@ -8,7 +8,7 @@ use pg_query::{Node, NodeEnum as N, protobuf as pg};
 
 use crate::value::{Column, ColumnKind};
 
-use super::{names::strings, placeholders::MARK, proof::Finding};
+use super::{names::strings, placeholders::MARK, proof::Finding, rows::Rows};
 
 /// Functions that take text and give away nothing of it.
 const OPAQUE: &[&str] =
@@ -36,7 +36,7 @@ pub(super) struct Names {
     /// Columns of which nothing is known.
     hidden: HashSet<String>,
     /// Relations that may hold such text: their names stand for whole rows.
-    rows: HashSet<String>,
+    rows: Rows,
 }
 
 impl Names {
@@ -50,8 +50,8 @@ impl Names {
         self.hidden.extend(names.into_iter().map(ToOwned::to_owned));
     }
 
-    pub(super) fn row(&mut self, name: &str) {
-        self.rows.insert(name.to_owned());
+    pub(super) fn rows(&mut self) -> &mut Rows {
+        &mut self.rows
     }
 
     /// New names for a subquery's columns. From a `*` on nobody knows which is which.
@@ -93,6 +93,15 @@ pub(super) struct Output<'t> {
     name: Option<&'t str>,
     at: Option<usize>,
     values: Vec<&'t Node>,
+}
+
+/// The names of a subquery's columns: those that its alias gives, then its own. From a `*` on an alias renames nobody knows what.
+pub(super) fn column_names(aliased: &[&str], outputs: &[Output<'_>]) -> HashSet<String> {
+    let starred = outputs.iter().any(|output| output.values.iter().any(|value| is_star(value)));
+    let own = outputs.iter().skip(aliased.len()).filter(|_| aliased.is_empty() || !starred).filter_map(|output| {
+        output.name.map(ToOwned::to_owned).or_else(|| output.values.first().and_then(|value| figured(value)))
+    });
+    aliased.iter().map(ToString::to_string).chain(own).collect()
 }
 
 /// Compares a statement's output with its declared columns.
@@ -236,7 +245,7 @@ pub(super) fn function_of(item: &Node) -> Option<&Node> {
 /// out of its letters is for whoever reviews and signs it.
 struct Queries {
     columns: HashSet<String>,
-    rows: HashSet<String>,
+    rows: Rows,
 }
 
 impl Queries {
@@ -245,10 +254,10 @@ impl Queries {
         let within = |node: &Option<Box<Node>>| node.as_deref().is_some_and(|node| self.shown_by(node));
         match &node.node {
             Some(N::ColumnRef(column)) => match strings(&column.fields).as_deref() {
-                Some([name]) => self.columns.contains(*name) || self.rows.contains(*name),
-                Some(names) => names.last().is_some_and(|name| self.columns.contains(*name)),
+                Some([name]) => self.columns.contains(*name) || self.rows.contains(name),
+                Some([.., row, name]) => self.columns.contains(*name) || self.rows.is_call(row, name),
                 // `t.*` within an expression is a row of all its columns. At the top of a subquery it gives each its own name.
-                None => false,
+                None | Some([]) => false,
             },
             Some(N::FuncCall(call)) => {
                 let name = strings(&call.funcname).and_then(|names| names.last().copied()).unwrap_or_default();

@@ -38,6 +38,19 @@ pub struct Fault {
     pub message: String,
     /// What would be right.
     pub remedy: &'static str,
+    /// The one place in a variant's text, where there is one.
+    pub spot: Option<Spot>,
+}
+
+/// A place in the text of a variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// Which variant, from 0.
+    pub variant: usize,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
 }
 
 impl fmt::Display for Fault {
@@ -67,6 +80,7 @@ impl Finding {
 pub struct ProvenStatement {
     pub(super) declaration: Arc<Statement>,
     pub(super) class: Class,
+    pub(super) touches: Arc<BTreeSet<String>>,
     /// For each variant of the declaration, where its placeholders stand.
     pub(super) placeholders: Arc<[Vec<Placeholder>]>,
     pub(super) id: Arc<str>,
@@ -85,6 +99,13 @@ impl ProvenStatement {
     pub fn class(&self) -> Class {
         self.class
     }
+
+    /// The relations (`pg_catalog.pg_class`) and functions (`pg_catalog.now()`) that it names, over all variants; those of an
+    /// extension as `pg_stat_statements:pg_stat_statements`, a placeholder with a colon before it.
+    #[must_use]
+    pub fn touches(&self) -> &BTreeSet<String> {
+        &self.touches
+    }
 }
 
 /// Proves a statement, or says everything that is wrong with it.
@@ -95,14 +116,19 @@ impl ProvenStatement {
 pub fn prove(statement: &Statement) -> Result<ProvenStatement, Vec<Fault>> {
     let place = format!("statement `{}`", shown(&statement.id));
     let mut faults: Vec<Fault> =
-        check_header(statement).into_iter().map(|finding| finding.at_place(&place, "")).collect();
+        check_header(statement).into_iter().map(|finding| finding.at_place(&place, None)).collect();
     let mut proven: Vec<(Class, Vec<Placeholder>)> = Vec::new();
+    let mut touches = BTreeSet::new();
     for (index, variant) in statement.variants.iter().enumerate().take(MAX_VARIANTS) {
         match prove_variant(statement, variant) {
-            Ok(done) => proven.push(done),
+            Ok(ProvenVariant { class, placeholders, touches: named }) => {
+                proven.push((class, placeholders));
+                touches.extend(named);
+            }
             Err(findings) => {
                 let place = format!("{place}, variant {} ({})", index + 1, version::describe(variant));
-                faults.extend(findings.into_iter().map(|finding| finding.at_place(&place, &variant.sql)));
+                faults
+                    .extend(findings.into_iter().map(|finding| finding.at_place(&place, Some((index, &variant.sql)))));
             }
         }
         if faults.len() >= MAX_FAULTS {
@@ -112,12 +138,13 @@ pub fn prove(statement: &Statement) -> Result<ProvenStatement, Vec<Fault>> {
     let classes: BTreeSet<Class> = proven.iter().map(|(class, _)| *class).collect();
     if classes.len() > 1 {
         let message = format!("its variants are of different classes: {classes:?}").to_lowercase();
-        faults.push(Finding::new("class", None, message, "make two statements of it").at_place(&place, ""));
+        faults.push(Finding::new("class", None, message, "make two statements of it").at_place(&place, None));
     }
     match (faults.is_empty(), classes.last()) {
         (true, Some(class)) => Ok(ProvenStatement {
             declaration: Arc::new(statement.clone()),
             class: *class,
+            touches: Arc::new(touches),
             placeholders: proven.into_iter().map(|(_, placeholders)| placeholders).collect(),
             id: statement.id.as_str().into(),
             columns: statement.columns.clone().into(),
@@ -130,12 +157,17 @@ pub fn prove(statement: &Statement) -> Result<ProvenStatement, Vec<Fault>> {
 }
 
 impl Finding {
-    fn at_place(self, place: &str, sql: &str) -> Fault {
-        let message = match self.at.and_then(|at| line_and_column(sql, at)) {
-            Some((line, column)) => format!("line {line}, column {column}: {}", self.message),
+    /// `variant`: which one, and its text.
+    fn at_place(self, place: &str, variant: Option<(usize, &str)>) -> Fault {
+        let spot = variant.and_then(|(variant, sql)| {
+            let (line, column) = line_and_column(sql, self.at?)?;
+            Some(Spot { variant, line, column })
+        });
+        let message = match spot {
+            Some(Spot { line, column, .. }) => format!("line {line}, column {column}: {}", self.message),
             None => self.message,
         };
-        Fault { place: place.to_owned(), rule: self.rule, message, remedy: self.remedy }
+        Fault { place: place.to_owned(), rule: self.rule, message, remedy: self.remedy, spot }
     }
 }
 
@@ -230,7 +262,14 @@ fn check_header(statement: &Statement) -> Vec<Finding> {
     findings
 }
 
-fn prove_variant(statement: &Statement, variant: &Variant) -> Result<(Class, Vec<Placeholder>), Vec<Finding>> {
+/// What is known of a variant that holds.
+struct ProvenVariant {
+    class: Class,
+    placeholders: Vec<Placeholder>,
+    touches: BTreeSet<String>,
+}
+
+fn prove_variant(statement: &Statement, variant: &Variant) -> Result<ProvenVariant, Vec<Finding>> {
     let scanned = placeholders::scan(&variant.sql)?;
     let node = parse::parse_one(&scanned.parseable).map_err(|finding| vec![finding])?;
     let extension = variant.extension.as_ref().map(|range| range.name.as_str());
@@ -240,7 +279,10 @@ fn prove_variant(statement: &Statement, variant: &Variant) -> Result<(Class, Vec
         findings.extend(output::check(&node, &statement.columns, tree.names));
     }
     findings.splice(..0, tree.findings);
-    if findings.is_empty() { Ok((tree.class, scanned.placeholders)) } else { Err(findings) }
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+    Ok(ProvenVariant { class: tree.class, placeholders: scanned.placeholders, touches: tree.touches })
 }
 
 /// Placeholders and parameters against what is declared.

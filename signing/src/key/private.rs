@@ -1,26 +1,17 @@
-//! Private keys: PKCS#8 as PEM, in the first version of that format, which OpenSSL 3.0 reads too, plain or encrypted
-//! (PBES2). Secrets are wiped when they go.
+//! Private keys: PKCS#8 as PEM, plain or encrypted (PBES2), from files that nobody else has access to. Secrets are wiped
+//! when they go.
 
 use std::{fmt, path::Path};
 
-use ed25519_dalek::{
-    Signer as _, SigningKey,
-    pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes},
-};
-use pkcs8::{EncryptedPrivateKeyInfoRef, LineEnding, SecretDocument, pkcs5};
+use ed25519_dalek::{Signer as _, SigningKey};
+use pkcs8::{LineEnding, SecretDocument};
 use zeroize::Zeroizing;
 
-use super::{KeyError, PublicKey, SIGNATURE_LENGTH, Signer, SignerError};
-use crate::file;
+use super::{KeyError, PublicKey, SIGNATURE_LENGTH, Signer, SignerError, pkcs8 as format};
+use crate::{encoding::printable, file};
 
 const PLAIN_LABEL: &str = "PRIVATE KEY";
 const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
-
-/// Most memory that deriving a key by scrypt may take (128 · N · r · p bytes). OpenSSL's default takes 16 MiB.
-const MAX_SCRYPT_BYTES: u64 = 256 * 1024 * 1024;
-
-/// Most rounds of PBKDF2; some seconds. Today's recommendation is 600,000.
-const MAX_PBKDF2_ROUNDS: u32 = 10_000_000;
 
 /// A passphrase. Not empty, never shown, wiped when it goes.
 pub struct Passphrase(Zeroizing<Vec<u8>>);
@@ -64,7 +55,7 @@ impl fmt::Debug for Passphrase {
 
 /// A private key file that has been read and not yet opened.
 pub struct PrivateKeyFile {
-    label: String,
+    label: &'static str,
     document: SecretDocument,
 }
 
@@ -83,13 +74,11 @@ impl PrivateKeyFile {
     ///
     /// # Errors
     ///
-    /// [`KeyError::NotPrivate`].
+    /// [`KeyError`], saying what is there instead.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
-        let (label, document) = SecretDocument::from_pem(text).map_err(|_| KeyError::NotPrivate)?;
-        if label != PLAIN_LABEL && label != ENCRYPTED_LABEL {
-            return Err(KeyError::NotPrivate);
-        }
-        Ok(Self { label: label.to_owned(), document })
+        let label = label(text)?;
+        let (_, document) = SecretDocument::from_pem(text).map_err(|_| KeyError::Damaged)?;
+        Ok(Self { label, document })
     }
 
     /// Whether it needs a passphrase.
@@ -104,17 +93,11 @@ impl PrivateKeyFile {
     ///
     /// [`KeyError`].
     pub fn open(&self, passphrase: Option<&Passphrase>) -> Result<PrivateKey, KeyError> {
+        let der = self.document.as_bytes();
         if !self.is_encrypted() {
-            return decode(self.document.as_bytes());
+            return format::decode(der).map(PrivateKey);
         }
-        let passphrase = passphrase.ok_or(KeyError::PassphraseNeeded)?;
-        let encrypted =
-            EncryptedPrivateKeyInfoRef::try_from(self.document.as_bytes()).map_err(|_| KeyError::Encryption)?;
-        if !is_affordable(&encrypted.encryption_algorithm) {
-            return Err(KeyError::Encryption);
-        }
-        let document = encrypted.decrypt(passphrase.as_bytes()).map_err(|_| KeyError::Decrypt)?;
-        decode(document.as_bytes())
+        format::decrypt(der, passphrase.ok_or(KeyError::PassphraseNeeded)?).map(PrivateKey)
     }
 }
 
@@ -124,25 +107,19 @@ impl fmt::Debug for PrivateKeyFile {
     }
 }
 
-/// A key file says itself what opening it costs, so the cost has a bound.
-fn is_affordable(scheme: &pkcs5::EncryptionScheme) -> bool {
-    let Some(parameters) = scheme.pbes2() else { return false };
-    if let Some(scrypt) = parameters.kdf.scrypt() {
-        // Other values are not scrypt's, and computing their logarithm is left to us.
-        if scrypt.cost_parameter < 2 || !scrypt.cost_parameter.is_power_of_two() {
-            return false;
-        }
-        let cost = scrypt.cost_parameter.checked_mul(128 * u64::from(scrypt.block_size));
-        let cost = cost.and_then(|cost| cost.checked_mul(u64::from(scrypt.parallelization)));
-        cost.is_some_and(|cost| cost <= MAX_SCRYPT_BYTES)
-    } else {
-        parameters.kdf.pbkdf2().is_some_and(|pbkdf2| pbkdf2.iteration_count <= MAX_PBKDF2_ROUNDS)
-    }
-}
-
-fn decode(der: &[u8]) -> Result<PrivateKey, KeyError> {
-    let key = SigningKey::from_pkcs8_der(der).map_err(|_| KeyError::NotPrivate)?;
-    Ok(PrivateKey(key))
+/// Which of the two kinds of private key this is, or what it is instead.
+fn label(text: &str) -> Result<&'static str, KeyError> {
+    let Some((found, rest)) = text.split_once("-----BEGIN ").and_then(|(_, rest)| rest.split_once("-----")) else {
+        return Err(KeyError::NotPrivate);
+    };
+    let label = [PLAIN_LABEL, ENCRYPTED_LABEL].into_iter().find(|label| *label == found);
+    let label = label.ok_or_else(|| match found {
+        "PUBLIC KEY" => KeyError::PublicGiven,
+        other if other.contains("PRIVATE KEY") => KeyError::Format(printable(other)),
+        _ => KeyError::NotPrivate,
+    })?;
+    let is_whole = rest.trim_end().ends_with(&format!("-----END {label}-----"));
+    if is_whole { Ok(label) } else { Err(KeyError::Truncated) }
 }
 
 /// A private key in memory. Wiped when it goes.
@@ -179,19 +156,28 @@ impl PrivateKey {
         Ok(file::create_private(path, self.to_pem(passphrase)?.as_bytes())?)
     }
 
+    /// Writes the key in the place of what is there, in one step, mode 0600.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`]; the old file is then untouched.
+    pub fn replace_file(&self, path: impl AsRef<Path>, passphrase: Option<&Passphrase>) -> Result<(), KeyError> {
+        let pem = self.to_pem(passphrase)?;
+        // What replaces the only copy of a key is read back first.
+        if PrivateKeyFile::from_pem(&pem)?.open(passphrase)?.public_key() != self.public_key() {
+            return Err(KeyError::Encode);
+        }
+        Ok(file::replace_private(path, pem.as_bytes())?)
+    }
+
     /// PKCS#8 as PEM, encrypted (scrypt, AES-256-CBC) if there is a passphrase.
     ///
     /// # Errors
     ///
     /// [`KeyError::Encode`].
     pub fn to_pem(&self, passphrase: Option<&Passphrase>) -> Result<Zeroizing<String>, KeyError> {
-        // Without the public key it is version 1 of the format; OpenSSL 3.0 refuses version 2.
-        let pair = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None };
-        let pem = match passphrase {
-            None => pair.to_pkcs8_pem(LineEnding::LF),
-            Some(passphrase) => pair.to_pkcs8_encrypted_pem(passphrase.as_bytes(), LineEnding::LF),
-        };
-        pem.map_err(|_| KeyError::Encode)
+        let label = if passphrase.is_some() { ENCRYPTED_LABEL } else { PLAIN_LABEL };
+        format::encode(&self.0, passphrase)?.to_pem(label, LineEnding::LF).map_err(|_| KeyError::Encode)
     }
 
     /// The public half.
@@ -246,7 +232,7 @@ mod tests {
         let file = PrivateKeyFile::read(&sealed).unwrap();
         assert!(file.is_encrypted());
         assert!(matches!(file.open(None), Err(KeyError::PassphraseNeeded)));
-        assert!(matches!(file.open(Some(&passphrase("two"))), Err(KeyError::Decrypt | KeyError::NotPrivate)));
+        assert!(matches!(file.open(Some(&passphrase("two"))), Err(KeyError::Decrypt)));
         assert_eq!(file.open(Some(&passphrase("one"))).unwrap().public_key(), key.public_key());
     }
 
@@ -262,31 +248,51 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_cannot_ask_for_all_memory() {
-        let affordable = |parameters: pkcs5::pbes2::Parameters| is_affordable(&parameters.into());
-        let scrypt = |log_n, r, p| {
-            let params = pkcs5::scrypt::Params::new(log_n, r, p).unwrap();
-            pkcs5::pbes2::Parameters::generate_scrypt_aes256cbc(params, &[0; 16], [0; 16]).unwrap()
-        };
-        assert!(affordable(scrypt(14, 8, 1)));
-        assert!(!affordable(scrypt(20, 8, 1)));
-        for cost in [0, 1, 3] {
-            let mut odd = scrypt(14, 8, 1);
-            let pkcs5::pbes2::Kdf::Scrypt(parameters) = &mut odd.kdf else { unreachable!() };
-            parameters.cost_parameter = cost;
-            assert!(!affordable(odd));
-        }
-        let pbkdf2 =
-            |rounds| pkcs5::pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(rounds, &[0; 16], [0; 16]).unwrap();
-        assert!(affordable(pbkdf2(600_000)));
-        assert!(!affordable(pbkdf2(99_000_000)));
+    fn other_key_files_are_refused_for_what_they_are() {
+        let key = PrivateKey::generate().unwrap();
+        let refused = |text: &str| PrivateKeyFile::from_pem(text).and_then(|file| file.open(None)).unwrap_err();
+        assert!(matches!(refused(""), KeyError::NotPrivate));
+        assert!(matches!(refused("correct horse"), KeyError::NotPrivate));
+        assert!(matches!(refused(&key.public_key().to_pem()), KeyError::PublicGiven));
+        let openssh = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
+        assert!(matches!(refused(openssh), KeyError::Format(label) if label == "OPENSSH PRIVATE KEY"));
+        let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(matches!(refused(certificate), KeyError::NotPrivate));
+        let short = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        assert!(matches!(refused(short), KeyError::Damaged));
     }
 
     #[test]
-    fn other_key_files_are_refused() {
-        let public = PrivateKey::generate().unwrap().public_key().to_pem();
-        for text in ["", "x", &public, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
-            assert!(PrivateKeyFile::from_pem(text).and_then(|file| file.open(None)).is_err());
+    fn a_key_file_that_was_cut_off_or_damaged_says_so() {
+        for passphrase in [None, Some(passphrase("one"))] {
+            let pem = PrivateKey::generate().unwrap().to_pem(passphrase.as_ref()).unwrap();
+            let open = |text: &str| PrivateKeyFile::from_pem(text)?.open(passphrase.as_ref());
+            assert!(open(pem.trim_end()).is_ok(), "a missing line end is nothing");
+            let begin = pem.find('\n').unwrap();
+            for length in begin..pem.trim_end().len() {
+                let error = open(&pem[..length]).unwrap_err();
+                assert!(matches!(error, KeyError::Truncated), "{length}: {error}");
+            }
+            // A line that is lost from the middle.
+            let lost: String =
+                pem.split_inclusive('\n').enumerate().filter(|(at, _)| *at != 1).map(|(_, l)| l).collect();
+            assert!(matches!(open(&lost).unwrap_err(), KeyError::Damaged));
+        }
+    }
+
+    #[test]
+    fn no_wrong_passphrase_gives_a_key_or_another_answer() {
+        // With one in 256 the padding comes out right; the answer must not depend on that. PBKDF2 with one round is quick.
+        let key = PrivateKey::generate().unwrap();
+        let plain = format::encode(&key.0, None).unwrap();
+        let parameters =
+            pkcs8::pkcs5::pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(1, &[0; 16], [0; 16]).unwrap();
+        let info = pkcs8::PrivateKeyInfoRef::try_from(plain.as_bytes()).unwrap();
+        let document = info.encrypt_with_params(parameters, "right").unwrap();
+        assert_eq!(format::decrypt(document.as_bytes(), &passphrase("right")).unwrap(), key.0);
+        for number in 0..2000 {
+            let error = format::decrypt(document.as_bytes(), &passphrase(&number.to_string())).unwrap_err();
+            assert!(matches!(error, KeyError::Decrypt), "{number}: {error}");
         }
     }
 }

@@ -54,6 +54,7 @@ fn the_page_has_every_code() {
         "envelope_differs",
         "key_invalid",
         "passphrase_required",
+        "unprotected",
         "usage",
         "io",
     ] {

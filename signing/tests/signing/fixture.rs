@@ -2,7 +2,9 @@
 
 use std::{
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
 use jiff::Timestamp;
@@ -124,6 +126,19 @@ pub fn install(keys: &Keys, envelope: &Envelope) -> Installed {
     fs::write(&envelope_path, envelope.to_json()).unwrap();
     write_mode(&trust, keys.policy("", "").as_bytes(), 0o644);
     Installed { component, envelope: envelope_path, trust, directory }
+}
+
+/// Writes a program. Another process does, for a file that this one has open can't be run, and what is forked meanwhile for
+/// another test has it open too.
+pub fn write_program(path: &Path, content: &[u8]) {
+    let mut writer = Command::new("sh")
+        .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writer.stdin.take().unwrap().write_all(content).unwrap();
+    assert!(writer.wait().unwrap().success());
 }
 
 pub fn write_mode(path: &Path, bytes: &[u8], mode: u32) {

@@ -52,7 +52,7 @@ async fn imports_and_exports_are_the_contracts_and_no_other() {
     };
     cases.push(Case::text("exports-nothing", "(component)", ExportMissing, "does not export"));
     cases.push(missing("exports-another", "lockgate:pack/reactions@1.0.0", "does not export"));
-    cases.push(missing("older-contract", "lockgate:pack/actions@0.9.0", "it speaks `lockgate:pack/actions@0.9.0`"));
+    cases.push(missing("older-contract", "lockgate:pack/actions@0.9.0", "it speaks version 0.9.0 of the contract"));
     cases.push(missing("newer-contract", "lockgate:pack/actions@1.1.0", "this host speaks"));
     cases.push(missing("next-contract", "lockgate:pack/actions@2.0.0", "this host speaks"));
     let more = format!(r#"(component {HOLLOW} (export "wasi:cli/run@0.2.0" (instance $i)))"#);
@@ -125,6 +125,28 @@ async fn what_asks_for_too_much_before_it_starts_is_refused() {
     ] {
         cases.push(Case::text(pack, &text, ComponentInvalid, ""));
     }
+    // Text from one component inside to another needs two memories in one module, which the engine makes and has switched off.
+    let inside = format!(
+        r#"(component
+            (component $callee
+                (core module $m (memory (export "memory") 1) (func (export "f") (param i32 i32))
+                    (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 0))
+                (core instance $i (instantiate $m))
+                (func (export "f") (param "text" string)
+                    (canon lift (core func $i "f") (memory (core memory $i "memory"))
+                        (realloc (core func $i "realloc")))))
+            (component $caller
+                (import "f" (func $f (param "text" string)))
+                (core module $memory (memory (export "memory") 1))
+                (core instance $i (instantiate $memory))
+                (core func $lowered (canon lower (func $f) (memory (core memory $i "memory"))))
+                (core module $m (import "" "f" (func (param i32 i32))))
+                (core instance (instantiate $m (with "" (instance (export "f" (func $lowered)))))))
+            (instance $a (instantiate $callee))
+            (instance (instantiate $caller (with "f" (func $a "f"))))
+            {HOLLOW})"#
+    );
+    cases.push(Case::text("components-inside", &inside, ComponentInvalid, ""));
     refuses("born_too_large", cases).await;
 }
 

@@ -24,7 +24,7 @@ const TABLES: &str = "
     CREATE TABLE plain (id int, note text) WITH (autovacuum_enabled = off);
     INSERT INTO plain SELECT i, 'n' FROM generate_series(1, 5000) i;
     CREATE TABLE empty (id int) WITH (autovacuum_enabled = off);
-    CREATE MATERIALIZED VIEW kept AS SELECT id FROM plain;
+    CREATE MATERIALIZED VIEW kept WITH (autovacuum_enabled = off) AS SELECT id FROM plain;
     CREATE SCHEMA bare; CREATE SCHEMA other; CREATE TABLE other.elsewhere (id int PRIMARY KEY)";
 
 #[test]

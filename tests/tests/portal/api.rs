@@ -1,8 +1,15 @@
 //! A command line elsewhere: it looks with a token, decides with a password besides, and opens no more than its person.
 
-use std::{os::unix::fs::PermissionsExt as _, path::PathBuf, process::Stdio};
+use std::{collections::BTreeSet, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Stdio};
 
-use lockgate::{error::Code, mcp::token, people::Origin, store::PortalRole};
+use jiff::Timestamp;
+use lockgate::{
+    approval,
+    error::Code,
+    mcp::token,
+    people::Origin,
+    store::{PortalRole, SqliteStore},
+};
 use lockgate_tests::site::ended;
 use serde_json::{Value as Json, json};
 use tokio::{io::AsyncWriteExt as _, process::Command};
@@ -113,7 +120,31 @@ async fn a_terminal_elsewhere_looks_with_a_token_and_decides_with_a_password_bes
     // What somebody else could have read is not used, and what is no portal is said to be none.
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("its mode");
     let (code, said) = terminal(&host, &["list"], "").await;
-    assert!(code == 2 && said.contains("can be read by others"), "{said}");
+    assert!(code == 2 && said.contains("has mode 0644") && said.contains("chmod"), "{said}");
+    // Nor a link, a pipe, which would wait for ever, or what is too long for one.
+    let (aside, stuffed) = (host.site.path("aside"), "x".repeat(5000));
+    for (make, part) in [("link", "symbolic link"), ("pipe", "not a regular file"), ("long", "more than 4096 bytes")] {
+        std::fs::remove_file(&file).expect("it was there");
+        match make {
+            "link" => {
+                std::fs::write(&aside, "lgp_x").expect("a file");
+                std::os::unix::fs::symlink(&aside, &file).expect("a link");
+            }
+            "pipe" => rustix::fs::mkfifoat(rustix::fs::CWD, &file, rustix::fs::Mode::RUSR).expect("a pipe"),
+            _ => {
+                std::fs::write(&file, &stuffed).expect("a file");
+                std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("its mode");
+            }
+        }
+        let (code, said) = terminal(&host, &["list"], "").await;
+        assert!(code == 2 && said.contains("error[config_invalid]") && said.contains(part), "{make}: {said}");
+    }
+    // A password without an end is not waited for.
+    std::fs::remove_file(&file).expect("it was there");
+    self::file(&host, &token_of(&mut grace).await);
+    let endless = ["deny", id.as_str(), "--digest", digest, "--password-stdin"];
+    let (code, said) = terminal(&host, &endless, &stuffed).await;
+    assert!(code == 2 && said.contains("more than 1024 bytes"), "{said}");
     host.close().await;
 }
 
@@ -171,6 +202,18 @@ async fn a_token_opens_no_more_than_its_person_and_decides_nothing_by_itself() {
         assert_eq!(ask(&host, "GET", nowhere, &of_grace, "").await.status, 404, "{nowhere}");
     }
 
+    // Looking again runs the pack's preview in the database: for those who decide, and once for all who ask at the same time.
+    let reply = ask(&host, "POST", &at("/look"), &of_vera, "{}").await;
+    assert_eq!(reply.status, 403, "{}", reply.body);
+    let mut looks = BTreeSet::new();
+    for _ in 0..5 {
+        let reply = ask(&host, "POST", &at("/look"), &of_grace, "{}").await;
+        let found: Json = serde_json::from_str(&reply.body).expect("JSON");
+        looks.insert(found["review"]["id"].as_str().expect("a look").to_owned());
+    }
+    // Should this machine stand still for five seconds, there are two.
+    assert!(looks.len() <= 2, "{looks:?}");
+
     let digest = host.site.pending()[0].digest.to_string();
     let vote =
         |password: &str| json!({ "digest": digest, "seen": "as-requested", "reason": "x", "password": password });
@@ -181,10 +224,22 @@ async fn a_token_opens_no_more_than_its_person_and_decides_nothing_by_itself() {
         (&of_vera, vote(PASSWORD), 403, "unauthorized"),
         (&of_ada, vote(PASSWORD), 403, "self_approval"),
         (&of_grace, vote(&"x".repeat(20_000)), 413, "invalid_arguments"),
+        (
+            &of_grace,
+            json!({ "digest": digest, "password": PASSWORD, "sean": "as-requested" }),
+            400,
+            "invalid_arguments",
+        ),
     ] {
         let reply = ask(&host, "POST", &at("/approve"), token, &body.to_string()).await;
         let said: Json = serde_json::from_str(&reply.body).expect("JSON");
         assert_eq!((reply.status, said["error"]["code"].as_str()), (status, Some(code)), "{said}");
+    }
+    // What is said twice could be read in two ways.
+    for name in ["digest", "seen", "reason", "password"] {
+        let body = vote(PASSWORD).to_string().replacen('{', &format!("{{\"{name}\":\"as-requested\","), 1);
+        let reply = ask(&host, "POST", &at("/approve"), &of_grace, &body).await;
+        assert!(reply.status == 400 && reply.body.contains("duplicate field"), "{name}: {}", reply.body);
     }
     // Guessing with a stolen token is slowed down as at the login.
     for number in 0..30 {
@@ -211,6 +266,36 @@ async fn a_token_opens_no_more_than_its_person_and_decides_nothing_by_itself() {
     for token in [&of_grace, &of_ada, &of_vera] {
         assert_eq!(ask(&host, "GET", "/approvals", token, "").await.status, 401);
     }
+    host.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_says_how_many_it_leaves_off() {
+    let host = Host::new("many", None, "").await;
+    let mut grace = host.person("grace", "approver", &[]).await;
+    let token = token_of(&mut grace).await;
+    file(&host, &token);
+    let victim = host.victim("many").await;
+    host.asked(victim.pid).await;
+    let asked = host.site.pending()[0].request.clone();
+    let state = host.site.path("state/store.db");
+    tokio::task::spawn_blocking(move || {
+        let store = SqliteStore::open(&state).expect("the store");
+        for number in 0..202 {
+            let mut request = asked.clone();
+            // One agent may have no more than fifty that wait.
+            request.requester.agent = format!("agent-{}", number / 50);
+            request.arguments.insert("number".to_owned(), number.into());
+            approval::request(&store, request, Timestamp::now()).expect("a request");
+        }
+    })
+    .await
+    .expect("they are there");
+    let reply = ask(&host, "GET", "/approvals", &token, "").await;
+    let found: Json = serde_json::from_str(&reply.body).expect("JSON");
+    assert_eq!((found["approvals"].as_array().map(Vec::len), &found["left_off"]), (Some(200), &json!(3)));
+    let (code, said) = terminal(&host, &["list"], "").await;
+    assert!(code == 0 && said.contains("note: 3 older requests were left off"), "{said}");
     host.close().await;
 }
 

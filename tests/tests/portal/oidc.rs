@@ -9,7 +9,8 @@ use crate::{
     world::{Made, World},
 };
 
-async fn worlds() -> (World, Issuer) {
+/// A portal that trusts an issuer.
+pub async fn worlds() -> (World, Issuer) {
     let issuer = Issuer::start().await;
     // The settings need the site's address, which is known when the portal listens.
     let settings =

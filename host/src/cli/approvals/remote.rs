@@ -2,14 +2,16 @@
 //! it says, a question, and the password, which a decision needs besides the token.
 
 use std::{
-    fs,
-    io::{self, BufRead as _},
-    os::unix::fs::PermissionsExt as _,
+    io::{self, ErrorKind},
     path::Path,
     process::ExitCode,
     time::Duration,
 };
 
+use lockgate_signing::{
+    file,
+    terminal::{ask_in_silence, read_secret_line},
+};
 use reqwest::{Client, Method, RequestBuilder, Url};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -28,7 +30,7 @@ use crate::{
 const VARIABLE: &str = "LOCKGATE_API_TOKEN";
 /// For one answer: a look at a target may take some seconds.
 const TIME: Duration = Duration::from_secs(40);
-/// Largest file that is taken for a token's.
+/// Bytes of a token's file.
 const LONGEST: u64 = 4096;
 
 pub(super) async fn run(
@@ -45,6 +47,9 @@ pub(super) async fn run(
                 (true, requests) => requests.iter().for_each(say_json),
                 (false, []) => say("nothing waits for a decision"),
                 (false, _) => say_text(&found),
+            }
+            if let Some(more) = part(&found, "/left_off").as_u64().filter(|more| *more > 0) {
+                terminal::remark(&format!("{more} older requests were left off; the portal's pages have them"));
             }
         }
         ApprovalsCommand::Show { id, fresh, json } => {
@@ -153,32 +158,28 @@ fn password(from_input: bool) -> Result<String, Refusal> {
         Refusal::new(Code::ConfigInvalid, format!("your password can't be read: {error}"))
             .with_remedy("run this at a terminal, or give it with `--password-stdin`")
     };
-    if !from_input {
-        return terminal::ask_in_silence("Your password for the portal: ").map_err(failed);
-    }
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).map_err(failed)?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+    let line = match from_input {
+        true => read_secret_line(io::stdin().lock()),
+        false => ask_in_silence("Your password for the portal: "),
+    };
+    let line = line.map_err(failed)?;
+    let text = std::str::from_utf8(&line).map_err(|error| failed(io::Error::new(ErrorKind::InvalidData, error)))?;
+    Ok(text.to_owned())
 }
 
-fn token(file: Option<&Path>) -> Result<String, Refusal> {
+fn token(from: Option<&Path>) -> Result<String, Refusal> {
     let refuse = |what: String| {
         Refusal::new(Code::ConfigInvalid, what).with_remedy(
             "make a token in the portal, under your account, and give it in LOCKGATE_API_TOKEN or --token-file",
         )
     };
-    let text = match file {
-        Some(file) => {
-            let failed = |e: io::Error| refuse(format!("the token's file {}: {e}", file.display()));
-            let about = fs::metadata(file).map_err(failed)?;
-            if about.permissions().mode() & 0o077 != 0 {
-                let what = format!("the token's file {} can be read by others", file.display());
-                return Err(Refusal::new(Code::ConfigInvalid, what).with_remedy("take that from them: chmod 600"));
-            }
-            if about.len() > LONGEST {
-                return Err(refuse(format!("{} is too long for a token's file", file.display())));
-            }
-            fs::read_to_string(file).map_err(failed)?
+    let text = match from {
+        Some(path) => {
+            let unusable = |error: file::FileError| {
+                Refusal::new(Code::ConfigInvalid, format!("the token's file {error}")).with_remedy(error.remedy())
+            };
+            let bytes = file::read_private(path, LONGEST).map_err(unusable)?;
+            String::from_utf8(bytes).map_err(|_| refuse(format!("{} holds no token", path.display())))?
         }
         None => std::env::var(VARIABLE).map_err(|_| refuse("a portal wants a token, and there is none".to_owned()))?,
     };

@@ -93,7 +93,7 @@ pub(super) async fn play(args: &DemoArgs, told: &Story) -> Result<ExitCode, Refu
     told.step("02:14", &format!("a deploy crashed inside a transaction; {WRITERS} writers wait behind it"));
 
     told.chapter("The agent");
-    let config = Config::load(&deployed.config).map_err(|e| differs(e.to_string()))?;
+    let config = Config::load(deployed.config()).map_err(|e| differs(e.to_string()))?;
     let host = HostState::open(&config)?;
     converse(args, told, &deployed, &host).await?;
 
@@ -114,7 +114,7 @@ pub(super) async fn play(args: &DemoArgs, told: &Story) -> Result<ExitCode, Refu
 
 /// Starts the agent, passes on what it says, and decides what it asks.
 async fn converse(args: &DemoArgs, told: &Story, deployed: &Deployment, host: &HostState) -> Result<(), Refusal> {
-    let (mut child, mut lines) = start_agent(&deployed.config)?;
+    let (mut child, mut lines) = start_agent(deployed.config())?;
     let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
@@ -221,13 +221,13 @@ fn keep(told: &Story, stage: Stage, deployed: Deployment) {
     let client = serde_json::json!({
         "mcpServers": { "lockgate": {
             "command": exe,
-            "args": ["--config", deployed.config.display().to_string(), "mcp"],
+            "args": ["--config", deployed.config().display().to_string(), "mcp"],
         } },
     });
     told.chapter("Still up (--keep)");
     told.step("client", "give this to an MCP client:");
     say(&serde_json::to_string_pretty(&client).unwrap_or_default());
-    told.step("decide", &format!("{exe} --config {} approvals list", deployed.config.display()));
+    told.step("decide", &format!("{exe} --config {} approvals list", deployed.config().display()));
     for line in stage.leave() {
         told.step("stop", &line);
     }

@@ -34,7 +34,7 @@ impl Built {
         self.described.manifest.manifest().actions.len()
     }
 
-    fn sha256(&self) -> [u8; 32] {
+    pub(super) fn sha256(&self) -> [u8; 32] {
         use sha2::Digest as _;
         sha2::Sha256::digest(&self.bytes).into()
     }
@@ -47,12 +47,21 @@ pub(in crate::cli) struct Written {
 }
 
 pub(in crate::cli) async fn build_and_describe(dir: PathBuf) -> Result<Built, Refusal> {
-    let bytes = tokio::task::spawn_blocking(move || build::build_pack(&build::BuildOptions::new(dir)))
-        .await
-        .map_err(|e| Refusal::new(Code::InternalError, e.to_string()))?
-        .map_err(|e| Refusal::new(Code::ComponentInvalid, e.to_string()).with_remedy(""))?;
+    described(component(dir).await?).await
+}
+
+/// What a component declares, with the component.
+pub(super) async fn described(bytes: Vec<u8>) -> Result<Built, Refusal> {
     let described = admission()?.describe_unverified(&bytes).await?;
     Ok(Built { bytes, described })
+}
+
+/// Builds a pack, and asks nothing of what came out.
+pub(super) async fn component(dir: PathBuf) -> Result<Vec<u8>, Refusal> {
+    tokio::task::spawn_blocking(move || build::build_pack(&build::BuildOptions::new(dir)))
+        .await
+        .map_err(|e| Refusal::new(Code::InternalError, e.to_string()))?
+        .map_err(|e| Refusal::new(Code::ComponentInvalid, e.to_string()).with_remedy(""))
 }
 
 pub(in crate::cli) fn write(built: &Built, out: &Path) -> Result<Written, Refusal> {

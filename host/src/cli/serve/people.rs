@@ -11,6 +11,7 @@ use crate::{
     config::Config,
     error::{Code, Refusal},
     gate::Gate,
+    listen,
     people::{People, links::MadeLink, passkeys::Passkeys},
     portal::{
         self, Access, Live, Portal, PortalConfig, Proxies, Site,
@@ -32,7 +33,7 @@ impl Bound {
         let Some(settings) = config.portal.clone() else { return Ok(None) };
         let unusable = |what: String, remedy: &str| Refusal::new(Code::ConfigInvalid, what).with_remedy(remedy);
         let listen = &settings.listen;
-        let listener = TcpListener::bind(listen).await.map_err(|error| {
+        let listener = listen::bind(listen).await.map_err(|error| {
             unusable(format!("[portal] listen `{listen}`: {error}"), "choose a free address and port")
         })?;
         let base = match &config.approvals.url {

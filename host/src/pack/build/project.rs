@@ -10,6 +10,9 @@ use serde::Deserialize;
 
 use super::{BuildError, toolchain::Compiler};
 
+/// What has cargo.
+pub(super) const RUST: &str = "Rust from https://rustup.rs";
+
 /// A crate of a pack.
 pub(super) struct Project {
     pub(super) manifest: PathBuf,
@@ -65,7 +68,11 @@ impl Project {
             .arg(&manifest)
             .stdin(Stdio::null())
             .output()
-            .map_err(|cause| BuildError::Start { program: program.to_string_lossy().into_owned(), cause })?;
+            .map_err(|cause| BuildError::Start {
+                program: program.to_string_lossy().into_owned(),
+                cause,
+                remedy: RUST,
+            })?;
         if !output.status.success() {
             return Err(refuse(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
         }

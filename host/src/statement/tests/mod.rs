@@ -4,6 +4,7 @@
 mod accepted;
 mod bound;
 mod declared;
+mod kinds;
 mod objects;
 mod refused;
 

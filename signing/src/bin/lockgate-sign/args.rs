@@ -14,7 +14,8 @@ use jiff::Timestamp;
     after_help = "\
 Exit status: 0 done, 1 refused, 2 wrong usage or a file that can't be used.
 A passphrase is never an argument: it comes from --passphrase-file, --passphrase-fd, the terminal,
-or last the environment variable LOCKGATE_SIGN_PASSPHRASE."
+or last the environment variable LOCKGATE_SIGN_PASSPHRASE (LOCKGATE_SIGN_NEW_PASSPHRASE for one
+that replaces it)."
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -42,6 +43,8 @@ pub enum KeyCommand {
     Generate(Generate),
     /// Show the public half of a key file, private or public
     Show(Show),
+    /// Give a private key another passphrase, or its first one
+    Passphrase(ChangePassphrase),
 }
 
 /// Where a passphrase comes from.
@@ -53,6 +56,17 @@ pub struct PassphraseSource {
     /// Read the passphrase from the first line of an open file descriptor
     #[arg(long, value_name = "NUMBER")]
     pub passphrase_fd: Option<u16>,
+}
+
+/// Where a passphrase comes from that replaces one.
+#[derive(Args)]
+pub struct NewPassphraseSource {
+    /// Read the new passphrase from the first line of a file that only you can read
+    #[arg(long, value_name = "FILE", conflicts_with = "new_passphrase_fd")]
+    pub new_passphrase_file: Option<PathBuf>,
+    /// Read the new passphrase from the first line of an open file descriptor
+    #[arg(long, value_name = "NUMBER")]
+    pub new_passphrase_fd: Option<u16>,
 }
 
 #[derive(Args)]
@@ -92,6 +106,20 @@ pub struct Show {
 }
 
 #[derive(Args)]
+pub struct ChangePassphrase {
+    /// The private key; the file is replaced in one step
+    #[arg(value_name = "FILE")]
+    pub key: PathBuf,
+    #[command(flatten)]
+    pub passphrase: PassphraseSource,
+    #[command(flatten)]
+    pub new_passphrase: NewPassphraseSource,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
 pub struct Sign {
     /// The component, named NAME-VERSION.wasm
     pub component: PathBuf,
@@ -102,8 +130,15 @@ pub struct Sign {
     #[arg(long, value_name = "NAME")]
     pub publisher: String,
     /// The private key; several sign one after the other
-    #[arg(long, value_name = "FILE", required_unless_present = "print_pae")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["print_pae", "signer_command"])]
     pub key: Vec<PathBuf>,
+    /// A program that reads what is to be signed from its standard input and writes the signature to its standard output;
+    /// run without a shell and without arguments
+    #[arg(long, value_name = "PROGRAM", requires = "signer_public_key")]
+    pub signer_command: Option<PathBuf>,
+    /// The public key of --signer-command, as PEM or base64
+    #[arg(long, value_name = "FILE", requires = "signer_command")]
+    pub signer_public_key: Option<PathBuf>,
     #[command(flatten)]
     pub passphrase: PassphraseSource,
     /// When it is signed, such as 2026-01-31T12:00:00Z; by default now, or as in the envelope that is there

@@ -1,6 +1,6 @@
 //! How a command fails: a stable code, a message, what to do, and the exit status that pipelines branch on.
 
-use std::{io::Write as _, process::ExitCode};
+use std::{io::Write as _, path::Path, process::ExitCode};
 
 use lockgate_signing::{
     declaration::DeclarationError, encoding::printable, envelope::EnvelopeError, file::FileError, key::KeyError,
@@ -36,6 +36,26 @@ impl Failure {
             return Self::usage(format!("a command is missing\n\n{text}"), "name one of the commands above");
         }
         Self::usage(text, "see `lockgate-sign --help`")
+    }
+
+    /// The system would let others see this process's secrets.
+    pub fn unprotected(error: &std::io::Error) -> Self {
+        Self {
+            code: "unprotected",
+            message: format!("this process can't be kept out of core files and other processes' sight: {error}"),
+            help: "allow it the system calls setrlimit and prctl".to_owned(),
+            refused: false,
+        }
+    }
+
+    /// A private key that can't be used, by its file.
+    pub fn of_key(path: &Path, error: &KeyError) -> Self {
+        let message = match error {
+            // These name the file themselves.
+            KeyError::File(_) => error.to_string(),
+            _ => format!("`{}`: {error}", printable(&path.to_string_lossy())),
+        };
+        Self { code: error.code(), message, help: error.remedy().to_owned(), refused: false }
     }
 
     /// Writes it to standard error. That this may fail changes nothing.

@@ -1,24 +1,29 @@
-//! `key generate` and `key show`.
+//! `key generate`, `key show` and `key passphrase`.
+
+use std::path::Path;
 
 use lockgate_signing::{
     encoding::printable,
     file::{MAX_KEY_BYTES, read_once},
-    key::{KeyError, PrivateKey, PrivateKeyFile, PublicKey},
+    key::{KeyError, PrivateKey, PublicKey},
     name::check_label,
 };
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use crate::{
-    args::{Generate, Show},
+    args::{ChangePassphrase, Generate, Show},
     failure::Failure,
     output,
+    passphrase::Opener,
 };
 
 pub fn generate(arguments: &Generate) -> Result<(), Failure> {
     // Before anything is written or asked.
     let name = arguments.name.as_deref().map(checked).transpose()?;
-    let encrypt = arguments.encrypt || arguments.passphrase.is_given();
-    let passphrase = if encrypt { Some(arguments.passphrase.choose()?) } else { None };
+    let source = arguments.passphrase.source();
+    let encrypt = arguments.encrypt || source.is_given();
+    let passphrase = if encrypt { Some(source.choose()?) } else { None };
     let key = PrivateKey::generate()?;
     key.create_file(&arguments.out, passphrase.as_ref())?;
     let public = key.public_key();
@@ -54,20 +59,51 @@ pub fn show(arguments: &Show) -> Result<(), Failure> {
     output::text(&described(&public, &name))
 }
 
+/// Gives a key file another passphrase. It is never taken away: whoever wants that has other tools.
+pub fn change_passphrase(arguments: &ChangePassphrase) -> Result<(), Failure> {
+    let (old, new) = (arguments.passphrase.source(), arguments.new_passphrase.source());
+    if new.shares_descriptor(&old) {
+        return Err(Failure::usage(
+            "both passphrases would be read from one descriptor",
+            "open two, as in `--passphrase-fd 3 3<OLD --new-passphrase-fd 4 4<NEW`",
+        ));
+    }
+    let key = Opener::new(old).open(&arguments.key)?;
+    key.replace_file(&arguments.key, Some(&new.choose()?))?;
+    let (path, id) = (arguments.key.to_string_lossy(), key.public_key().id());
+    if arguments.json {
+        return output::json(&json!({ "private_key_file": path, "encrypted": true, "key_id": id }));
+    }
+    output::text(&format!(
+        "{} has its new passphrase. Copies made before, and their passphrase, still open the same key.\n{}",
+        printable(&path),
+        output::row("key id", &id.to_string())
+    ))
+}
+
 /// The public half. A private key is opened through the door for private files, so its mode is checked as well.
 fn public_key(arguments: &Show) -> Result<PublicKey, Failure> {
-    let bytes = zeroize::Zeroizing::new(read_once(&arguments.key, MAX_KEY_BYTES)?);
-    let text = std::str::from_utf8(&bytes).map_err(|_| KeyError::NotPublic)?;
-    if !text.contains("PRIVATE KEY-----") {
-        return Ok(PublicKey::from_text(text)?);
+    let bytes = Zeroizing::new(read_once(&arguments.key, MAX_KEY_BYTES)?);
+    if is_private(&bytes) {
+        return Ok(Opener::new(arguments.passphrase.source()).open(&arguments.key)?.public_key());
     }
-    let file = PrivateKeyFile::read(&arguments.key)?;
-    let passphrase = if file.is_encrypted() {
-        Some(arguments.passphrase.ask(&printable(&arguments.key.to_string_lossy()))?)
-    } else {
-        None
-    };
-    Ok(file.open(passphrase.as_ref())?.public_key())
+    read_text(&arguments.key, &bytes)
+}
+
+/// Reads a public key's file.
+pub fn read_public(path: &Path) -> Result<PublicKey, Failure> {
+    read_text(path, &Zeroizing::new(read_once(path, MAX_KEY_BYTES)?))
+}
+
+fn read_text(path: &Path, bytes: &[u8]) -> Result<PublicKey, Failure> {
+    let key = std::str::from_utf8(bytes).map_err(|_| KeyError::NotPublic).and_then(PublicKey::from_text);
+    key.map_err(|error| Failure::of_key(path, &error))
+}
+
+/// Judged by how it begins, so that one which was cut off is still treated as what it is.
+fn is_private(bytes: &[u8]) -> bool {
+    const MARK: &[u8] = b"PRIVATE KEY";
+    bytes.windows(MARK.len()).any(|window| window == MARK)
 }
 
 fn checked(name: &str) -> Result<String, Failure> {

@@ -1,7 +1,7 @@
-//! Standard output: text for people, JSON for pipelines, bytes for signers. A pipe that closes early is no error of ours to
-//! panic about.
+//! Standard output: text for people, JSON for pipelines, bytes for signers. What can't be written in full is a failure: a
+//! script that reads half an answer must not take it for one.
 
-use std::io::Write as _;
+use std::{fs::File, io::Write as _, os::fd::AsFd as _};
 
 use lockgate_signing::{
     encoding::{hex, printable},
@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 
 pub fn bytes(bytes: &[u8]) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| Failure {
+    // The descriptor itself: the standard library's door takes one that can't be written to for one that nobody reads.
+    let out = std::io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    out.and_then(|mut out| out.write_all(bytes)).map_err(|error| Failure {
         code: "io",
         message: format!("standard output can't be written: {error}"),
         help: "check where the output goes".to_owned(),

@@ -3,121 +3,141 @@
 
 use std::{
     fs::File,
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _},
+    path::{Path, PathBuf},
 };
 
 use lockgate_signing::{
+    encoding::printable,
     file::{MAX_KEY_BYTES, read_private},
-    key::{KeyError, Passphrase},
+    key::{KeyError, Passphrase, PrivateKey, PrivateKeyFile},
+    terminal::{ask_in_silence, read_secret_line},
 };
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
-use crate::{args::PassphraseSource, failure::Failure};
+use crate::{
+    args::{NewPassphraseSource, PassphraseSource},
+    failure::Failure,
+};
 
 /// The last place that is looked at.
-const VARIABLE: &str = "LOCKGATE_SIGN_PASSPHRASE";
+pub const VARIABLE: &str = "LOCKGATE_SIGN_PASSPHRASE";
 
-/// Longest passphrase; also the size of the buffer, which must not grow and leave copies behind.
-const MAX_LENGTH: usize = 1024;
+/// The same for a passphrase that replaces one.
+pub const NEW_VARIABLE: &str = "LOCKGATE_SIGN_NEW_PASSPHRASE";
+
+/// The places of one passphrase.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    file: Option<&'a Path>,
+    descriptor: Option<u16>,
+    variable: &'static str,
+}
 
 impl PassphraseSource {
-    /// Whether the command line names a source.
+    pub fn source(&self) -> Source<'_> {
+        Source { file: self.passphrase_file.as_deref(), descriptor: self.passphrase_fd, variable: VARIABLE }
+    }
+}
+
+impl NewPassphraseSource {
+    pub fn source(&self) -> Source<'_> {
+        Source { file: self.new_passphrase_file.as_deref(), descriptor: self.new_passphrase_fd, variable: NEW_VARIABLE }
+    }
+}
+
+impl Source<'_> {
+    /// Whether the command line names a place.
     pub fn is_given(&self) -> bool {
-        self.passphrase_file.is_some() || self.passphrase_fd.is_some()
+        self.file.is_some() || self.descriptor.is_some()
     }
 
-    /// The passphrase for a key that is there.
-    pub fn ask(&self, what: &str) -> Result<Passphrase, Failure> {
-        match self.given()? {
-            Some(passphrase) => Ok(passphrase),
-            None if io::stdin().is_terminal() => prompt(&format!("Passphrase for {what}: ")),
-            None => from_environment(),
-        }
+    /// Whether both would be read from one descriptor, where the first may take what was meant for the second.
+    pub fn shares_descriptor(&self, other: &Self) -> bool {
+        self.descriptor.is_some() && self.descriptor == other.descriptor
     }
 
     /// The passphrase for a new key; at the terminal it is typed twice.
     pub fn choose(&self) -> Result<Passphrase, Failure> {
-        match self.given()? {
-            Some(passphrase) => Ok(passphrase),
-            None if io::stdin().is_terminal() => {
-                let first = prompt("New passphrase: ")?;
-                if first == prompt("Once more: ")? {
-                    Ok(first)
-                } else {
-                    Err(Failure::usage("the two passphrases differ", "type the same passphrase twice"))
-                }
-            }
-            None => from_environment(),
+        if !self.prompts() {
+            return self.read();
+        }
+        let first = prompt("New passphrase: ")?;
+        if first == prompt("Once more: ")? {
+            Ok(first)
+        } else {
+            Err(Failure::usage("the two passphrases differ", "type the same passphrase twice"))
         }
     }
 
-    fn given(&self) -> Result<Option<Passphrase>, Failure> {
-        if let Some(path) = &self.passphrase_file {
+    fn prompts(&self) -> bool {
+        !self.is_given() && io::stdin().is_terminal()
+    }
+
+    fn read(&self) -> Result<Passphrase, Failure> {
+        if let Some(path) = self.file {
             let bytes = Zeroizing::new(read_private(path, MAX_KEY_BYTES)?);
-            return Ok(Some(Passphrase::from_line(&bytes)?));
+            return Ok(Passphrase::from_line(&bytes)?);
         }
-        let Some(number) = self.passphrase_fd else { return Ok(None) };
-        let failed = |error: io::Error| {
-            let message = format!("descriptor {number} can't be read: {error}");
-            Failure::usage(message, "open it for reading, as in `--passphrase-fd 3 3<FILE`")
-        };
-        let file = File::open(format!("/dev/fd/{number}")).map_err(failed)?;
-        Ok(Some(read_line(file).map_err(failed)??))
+        match self.descriptor {
+            Some(number) => from_descriptor(number),
+            None => from_environment(self.variable),
+        }
     }
 }
 
-/// Reads until the end or the first line end, in one buffer that is wiped.
-fn read_line(mut from: impl io::Read) -> io::Result<Result<Passphrase, Failure>> {
-    let mut buffer = Zeroizing::new(vec![0; MAX_LENGTH]);
-    let mut length = 0;
-    while let Some(rest) = buffer.get_mut(length..).filter(|rest| !rest.is_empty()) {
-        let count = match from.read(rest) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            count => count?,
-        };
-        length += count;
-        if count == 0 || buffer.iter().take(length).any(|byte| *byte == b'\n') {
-            buffer.truncate(length);
-            return Ok(Passphrase::from_line(&buffer).map_err(Failure::from));
-        }
-    }
-    Ok(Err(Failure::usage(format!("the passphrase has more than {MAX_LENGTH} bytes"), "choose a shorter one")))
+/// Opens the keys of one command. At the terminal each is asked for; from anywhere else comes one passphrase for all.
+pub struct Opener<'a> {
+    source: Source<'a>,
+    read: Option<Passphrase>,
 }
 
-fn from_environment() -> Result<Passphrase, Failure> {
+impl<'a> Opener<'a> {
+    pub fn new(source: Source<'a>) -> Self {
+        Self { source, read: None }
+    }
+
+    pub fn open(&mut self, path: &PathBuf) -> Result<PrivateKey, Failure> {
+        let file = PrivateKeyFile::read(path).map_err(|error| Failure::of_key(path, &error))?;
+        let opened = if !file.is_encrypted() {
+            file.open(None)
+        } else if self.source.prompts() {
+            file.open(Some(&prompt(&format!("Passphrase for {}: ", printable(&path.to_string_lossy())))?))
+        } else {
+            if self.read.is_none() {
+                self.read = Some(self.source.read()?);
+            }
+            file.open(self.read.as_ref())
+        };
+        opened.map_err(|error| Failure::of_key(path, &error))
+    }
+}
+
+fn from_descriptor(number: u16) -> Result<Passphrase, Failure> {
+    let failed = |error: io::Error| {
+        let help = if error.kind() == io::ErrorKind::FileTooLarge {
+            "choose a shorter passphrase"
+        } else {
+            "open it for reading, as in `--passphrase-fd 3 3<FILE`"
+        };
+        Failure::usage(format!("descriptor {number} can't be read: {error}"), help)
+    };
+    let file = File::open(format!("/dev/fd/{number}")).map_err(failed)?;
+    Ok(Passphrase::new(read_secret_line(file).map_err(failed)?)?)
+}
+
+fn from_environment(variable: &str) -> Result<Passphrase, Failure> {
     use std::os::unix::ffi::OsStringExt as _;
-    let value = std::env::var_os(VARIABLE).ok_or(KeyError::PassphraseNeeded)?;
+    let value = std::env::var_os(variable).ok_or(KeyError::PassphraseNeeded)?;
     Ok(Passphrase::new(Zeroizing::new(value.into_vec()))?)
 }
 
-/// Puts the terminal back as it was.
-struct Silence<'a>(&'a File, Termios);
-
-impl Drop for Silence<'_> {
-    fn drop(&mut self) {
-        let _ = tcsetattr(self.0, OptionalActions::Drain, &self.1);
-    }
-}
-
-fn prompt(text: &str) -> Result<Passphrase, Failure> {
+fn prompt(question: &str) -> Result<Passphrase, Failure> {
     let failed = |error: io::Error| {
         Failure::usage(
             format!("the terminal can't be used: {error}"),
             "give the passphrase by --passphrase-file or --passphrase-fd",
         )
     };
-    let mut terminal = File::options().read(true).write(true).open("/dev/tty").map_err(failed)?;
-    let before = tcgetattr(&terminal).map_err(|errno| failed(errno.into()))?;
-    let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
-    let passphrase = {
-        // Silent before anybody is asked: what is typed after the prompt is neither shown nor thrown away.
-        tcsetattr(&terminal, OptionalActions::Flush, &silent).map_err(|errno| failed(errno.into()))?;
-        let _silence = Silence(&terminal, before);
-        (&terminal).write_all(text.as_bytes()).map_err(failed)?;
-        read_line(&terminal)
-    };
-    terminal.write_all(b"\n").map_err(failed)?;
-    passphrase.map_err(failed)?
+    Ok(Passphrase::new(ask_in_silence(question).map_err(failed)?)?)
 }

@@ -1,19 +1,25 @@
 //! `sign`: makes the statement about a component, and signs it, or adds a signature to an envelope that says the same.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use lockgate_signing::{
     declaration::{Declaration, MAX_DECLARATION_BYTES, envelope_file_name},
     encoding::{hex, printable, sha256},
-    envelope::{Envelope, sign_envelope},
+    envelope::{Envelope, EnvelopeError, sign_envelope},
     file::{MAX_COMPONENT_BYTES, read_once},
-    key::{PrivateKey, PrivateKeyFile},
+    key::{CommandSigner, Signer},
     predicate::{Provenance, Statement, Terms},
 };
 use serde_json::json;
 
-use crate::{args::Sign, envelope, failure::Failure, output};
+use crate::{
+    args::Sign,
+    envelope,
+    failure::Failure,
+    keys, output,
+    passphrase::{NEW_VARIABLE, Opener, VARIABLE},
+};
 
 /// How long an envelope is valid if nobody says.
 const DEFAULT_VALIDITY: SignedDuration = SignedDuration::from_hours(24 * 365);
@@ -39,23 +45,26 @@ pub fn sign(arguments: &Sign) -> Result<(), Failure> {
     let path =
         arguments.envelope.clone().unwrap_or_else(|| arguments.component.with_file_name(envelope_file_name(&expected)));
 
-    let present = if arguments.replace { None } else { envelope::read_existing(&path)? };
-    let statement = Statement::new(&component, &declaration, terms(arguments, present.as_ref())?)?;
-    let keys = open_keys(arguments)?;
-    let (mut result, is_new) = match present {
-        None => (sign_envelope(&statement, &[])?, true),
-        Some(present) if present.unverified_payload() == statement.to_payload() => (present, false),
-        Some(_) => {
-            let message =
-                format!("`{}` says something else than what would be signed now", printable(&path.to_string_lossy()));
-            let help = "compare with `lockgate-sign inspect`; sign with the same times, publisher and provenance, or start anew with --replace";
-            return Err(Failure::refusal("envelope_differs", message, help));
-        }
+    let before = present(arguments, &path)?;
+    let statement = Statement::new(&component, &declaration, terms(arguments, before.as_ref())?)?;
+    let unsigned = sign_envelope(&statement, &[])?;
+    // Before anybody is asked for a passphrase or to touch a device.
+    same_statement(before, &unsigned, &path)?;
+    let mut signatures = Vec::new();
+    for signer in open_signers(arguments)? {
+        let signature = signer.sign(&unsigned.signed_bytes()).map_err(EnvelopeError::from)?;
+        signatures.push((signer.public_key(), signature));
+    }
+
+    // Read again, for somebody else may have signed meanwhile.
+    let (mut result, is_new) = match same_statement(present(arguments, &path)?, &unsigned, &path)? {
+        Some(present) => (present, false),
+        None => (unsigned, true),
     };
     let mut added = Vec::new();
-    for key in &keys {
-        if result.sign(key)? {
-            added.push(key.public_key().id());
+    for (key, signature) in signatures {
+        if result.attach(&key, signature)? {
+            added.push(key.id());
         }
     }
     if is_new || !added.is_empty() {
@@ -76,6 +85,21 @@ pub fn sign(arguments: &Sign) -> Result<(), Failure> {
     let added: String = added.iter().map(|id| output::row("signed by", &id.to_string())).collect();
     let added = if added.is_empty() { "  nothing added; these keys had signed it already\n".to_owned() } else { added };
     output::text(&format!("{}\n{}{added}", printable(&path.to_string_lossy()), output::statement(&statement)))
+}
+
+/// The envelope that is there, unless it is to be replaced.
+fn present(arguments: &Sign, path: &Path) -> Result<Option<Envelope>, Failure> {
+    if arguments.replace { Ok(None) } else { envelope::read_existing(path) }
+}
+
+/// An envelope that says what would be signed; it is refused if it says something else.
+fn same_statement(present: Option<Envelope>, unsigned: &Envelope, path: &Path) -> Result<Option<Envelope>, Failure> {
+    if present.as_ref().is_none_or(|present| present.unverified_payload() == unsigned.unverified_payload()) {
+        return Ok(present);
+    }
+    let message = format!("`{}` says something else than what would be signed now", printable(&path.to_string_lossy()));
+    let help = "compare with `lockgate-sign inspect`; sign with the same times, publisher and provenance, or start anew with --replace";
+    Err(Failure::refusal("envelope_differs", message, help))
 }
 
 /// What is signed besides the declaration. Another signer of an envelope that is there means the same times and the same
@@ -112,15 +136,17 @@ fn terms(arguments: &Sign, present: Option<&Envelope>) -> Result<Terms, Failure>
     Ok(Terms { publisher: arguments.publisher.clone(), issued, expires, provenance })
 }
 
-fn open_keys(arguments: &Sign) -> Result<Vec<PrivateKey>, Failure> {
-    let open = |path: &PathBuf| {
-        let file = PrivateKeyFile::read(path)?;
-        let passphrase = if file.is_encrypted() {
-            Some(arguments.passphrase.ask(&printable(&path.to_string_lossy()))?)
-        } else {
-            None
-        };
-        Ok(file.open(passphrase.as_ref())?)
-    };
-    arguments.key.iter().map(open).collect()
+/// Whoever signs, in the order in which they are given: first the keys, then the command.
+fn open_signers(arguments: &Sign) -> Result<Vec<Box<dyn Signer>>, Failure> {
+    let mut opener = Opener::new(arguments.passphrase.source());
+    let mut signers: Vec<Box<dyn Signer>> = Vec::new();
+    for path in &arguments.key {
+        signers.push(Box::new(opener.open(path)?));
+    }
+    // The parser lets neither be given without the other.
+    if let (Some(program), Some(public_key)) = (&arguments.signer_command, &arguments.signer_public_key) {
+        let signer = CommandSigner::new(program, keys::read_public(public_key)?);
+        signers.push(Box::new(signer.without_variable(VARIABLE).without_variable(NEW_VARIABLE)));
+    }
+    Ok(signers)
 }

@@ -13,9 +13,9 @@ use crate::{args::Verify, failure::Failure, output};
 pub fn verify(arguments: &Verify) -> Result<(), Failure> {
     let result = run(arguments);
     match (&result, arguments.json) {
-        (Err(failure), true) if failure.refused => {
-            let Failure { code, message, help, .. } = failure;
-            output::json(&json!({ "verified": false, "code": code, "message": message, "help": help }))?;
+        // Whatever the failure, and whether or not anybody reads it: the status says it too.
+        (Err(Failure { code, message, help, .. }), true) => {
+            let _ = output::json(&json!({ "verified": false, "code": code, "message": message, "help": help }));
         }
         (Ok(verified), true) => output::json(&json!({
             "verified": true,
@@ -27,7 +27,7 @@ pub fn verify(arguments: &Verify) -> Result<(), Failure> {
             "grant": { "classes": verified.grant().classes, "targets": verified.grant().targets },
         }))?,
         (Ok(verified), false) => output::text(&described(verified))?,
-        (Err(_), _) => {}
+        (Err(_), false) => {}
     }
     result.map(|_| ())
 }

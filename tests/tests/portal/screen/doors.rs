@@ -1,6 +1,6 @@
 //! The pages of coming in and of who may: as they look, and what they keep people from.
 
-use lockgate::store::PortalRole;
+use lockgate::{portal::ISSUER_BACK, store::PortalRole};
 
 use super::{
     chromium::Chromium,
@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     host::Host,
+    oidc::worlds,
     world::{PASSWORD, World},
 };
 
@@ -53,6 +54,44 @@ async fn the_first_administrator_comes_in_by_the_link() {
     let link = world.people().password_link("heidi", "grace").await.expect("a link").path(false);
     assert_eq!(late.open(&link).await, 200);
     late.is_sound("link-password").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_an_issuer_and_of_showing_again_are_sound() {
+    let (world, _issuer) = worlds().await;
+    world.person("grace", PortalRole::Approver).await;
+    let chromium = Chromium::at(world.access.site.origin());
+    let tab = chromium.tab(PHONE).await;
+    let mut wrong = Vec::new();
+    tab.open("/login").await;
+    tab.says("Log in with Corp").await;
+    wrong.extend(tab.looked_at("login-issuer").await);
+    assert_eq!(tab.open(&format!("{ISSUER_BACK}?state=AAAAAAAAAAAAAAAAAAAAAA&code=x")).await, 422);
+    wrong.extend(tab.looked_at("login-issuer-failed").await);
+
+    tab.has_authenticator().await;
+    tab.open("/login").await;
+    tab.fill("Name", "grace").await;
+    tab.fill("Password", PASSWORD).await;
+    tab.click("Log in").await;
+    tab.arrives("/").await;
+    tab.open("/account").await;
+    tab.click("Add a passkey").await;
+    tab.fill("A name for it", "my phone").await;
+    tab.click("Make the passkey").await;
+    tab.says("The passkey “my phone” is added").await;
+    world.pass(20 * 60);
+    tab.open("/account").await;
+    tab.click("Add a passkey").await;
+    tab.says("Is it still you?").await;
+    wrong.extend(tab.looked_at("confirm-passkey").await);
+    tab.click("Use a passkey").await;
+    tab.says("Use my passkey").await;
+    wrong.extend(tab.looked_at("confirm-with-passkey").await);
+    tab.click("Use my passkey").await;
+    tab.says("Thank you. Nothing was done meanwhile").await;
+    tab.was_quiet().await;
+    assert_sound(&wrong);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -17,7 +17,7 @@ use crate::{
     outside::plain,
     portal::{
         Approver, Flash, Form, Fresh, Here, Page, Portal, Problem, Tone, Viewer,
-        decision::{self, Given, find},
+        decision::{self, Given, RECENT, find},
         live,
         parts::{Facts, Field, From, countdown, marked_block, notice},
     },
@@ -26,8 +26,6 @@ use crate::{
 
 /// Longest reason; what is longer the gate would cut.
 const REASON: u32 = 500;
-/// A look that is no older will do: whoever loads a page twice has the database asked once.
-const RECENT: SignedDuration = SignedDuration::from_secs(5);
 
 /// Which request was on the screen that led here.
 #[derive(Deserialize)]

@@ -105,7 +105,11 @@ pub(super) async fn show(
     let content = html! {
         p.lead {
             (state(words_of(one.state_at(now)))) " " (words::risk(&one.grant.risk)) " "
-            (one.uses_left()) " of " (one.grant.uses) " uses left, " (countdown(one.grant.until, now))
+            @if matches!(one.state_at(now), StandingState::Proposed | StandingState::Active) {
+                (one.uses_left()) " of " (one.grant.uses) " uses left, " (countdown(one.grant.until, now))
+            } @else {
+                "used " (one.grant.uses.saturating_sub(one.uses_left())) " of " (one.grant.uses) " times"
+            }
         }
         @if one.is_of_one_person() {
             (notice(Tone::Warning, &html! { "Proposed and approved by the same person, and by nobody else." }))

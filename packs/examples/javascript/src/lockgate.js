@@ -1,0 +1,1 @@
+../../../../host/src/pack/new/templates/javascript/src/lockgate.js

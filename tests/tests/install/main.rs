@@ -1,0 +1,10 @@
+//! Packs on their way to a host, and whom it trusts: the command line of an operator, and a real registry between publisher and
+//! operator.
+
+mod compatibility;
+mod elsewhere;
+mod places;
+mod registry;
+mod round_trip;
+mod trust;
+mod world;
