@@ -52,11 +52,27 @@ impl Session {
         self.client.batch_execute(sql).await.expect("the session's SQL");
     }
 
+    /// Runs SQL that must fail, and returns when the server is done with it: it says what went wrong before it lets go of what
+    /// the statement held, and still counts the session as active then.
+    pub async fn fails(&self, sql: &str) -> tokio_postgres::Error {
+        let failure = self.client.batch_execute(sql).await.expect_err("the session's SQL fails");
+        self.settled().await;
+        failure
+    }
+
+    /// Returns when the server waits for the session's next statement, or has ended it.
+    async fn settled(&self) {
+        let _ended = self.client.batch_execute("").await;
+    }
+
     /// Starts SQL and returns when the server runs it; what becomes of it is in the answer.
     pub async fn start(self, sql: &str) -> Running {
         let (pid, text, observer) = (self.pid, sql.to_owned(), self.observer.clone());
         let task = RUNTIME.spawn(async move {
             let answer = self.client.simple_query(&text).await;
+            if answer.is_err() {
+                self.settled().await;
+            }
             (self, answer)
         });
         let (observing, connection) = observer.connect(NoTls).await.expect("a superuser's session");

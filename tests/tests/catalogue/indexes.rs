@@ -149,7 +149,7 @@ fn an_invalid_index_is_told_from_one_that_is_being_made() {
         let place = Place::of(world, "invalid", sql).await;
         assert_eq!(place.ask("invalid_indexes", json!({})).await.summary, "every index is valid");
         let session = place.session("maker").await;
-        assert!(session.client.batch_execute("CREATE UNIQUE INDEX CONCURRENTLY broken ON t (twice)").await.is_err());
+        session.fails("CREATE UNIQUE INDEX CONCURRENTLY broken ON t (twice)").await;
         let rows = place.all_rows("invalid_indexes").await;
         assert_eq!(names(&rows, "index_name"), ["broken"]);
         let row = of_index(&rows, "broken");

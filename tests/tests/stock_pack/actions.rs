@@ -114,7 +114,7 @@ fn acts_with_nothing_to_act_on_ask_nobody() {
         let (code, message) = refuse("postgres.cancel_query", json!({ "pid": idle.pid })).await;
         assert_eq!(code, Code::NotApplicable, "{message}");
         assert!(message.contains("terminate_backend") && message.contains("do nothing"), "{message}");
-        assert!(idle.client.batch_execute("SELECT 1/0").await.is_err());
+        idle.fails("SELECT 1/0").await;
         let (code, message) = refuse("postgres.cancel_query", json!({ "pid": idle.pid })).await;
         assert_eq!(code, Code::NotApplicable, "failed transactions too: {message}");
 

@@ -93,7 +93,7 @@ async fn make() -> World {
     };
     stale.superuser.execute("BEGIN; SELECT 1").await;
     stale.aborted.execute("BEGIN").await;
-    assert!(stale.aborted.client.batch_execute("SELECT 1 / 0").await.is_err());
+    stale.aborted.fails("SELECT 1 / 0").await;
     stale.holder.execute("BEGIN; LOCK TABLE public.held IN ROW EXCLUSIVE MODE").await;
     for number in 0..4 {
         let session = Session::of(primary, APP, "idle", &format!("stale-{number}")).await;

@@ -89,7 +89,7 @@ impl<'a> Stale<'a> {
         };
         let victims = [open("stale one").await, open("stale two").await];
         let aborted = open("aborted").await;
-        assert!(aborted.client.batch_execute("SELECT 1 / 0").await.is_err());
+        aborted.fails("SELECT 1 / 0").await;
         let superuser = Session::of(cluster, "postgres", database, "stale superuser").await;
         superuser.execute("BEGIN; SELECT 1").await;
         let spared = open("comes back").await;
