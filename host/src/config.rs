@@ -56,6 +56,8 @@ pub struct Config {
     version: u32,
     /// Where state lives: store, record, keys, cache. Only lockgate's user may enter it.
     pub state_dir: PathBuf,
+    /// Where compiled packs are kept; `STATE_DIR/cache` without it. What is there can be made again.
+    pub cache_dir: Option<PathBuf>,
     /// Components (`*.wasm` with their envelopes beside them), or directories of them.
     pub packs: Vec<PathBuf>,
     /// The trust policy.
@@ -308,6 +310,7 @@ impl Config {
         config.check(place)?;
         for path in [Some(&mut config.state_dir), Some(&mut config.trust), config.policy.as_mut()]
             .into_iter()
+            .chain([config.cache_dir.as_mut()])
             .chain([config.record.dir.as_mut(), config.record.export.as_mut()])
             .flatten()
             .chain(config.packs.iter_mut())
@@ -387,6 +390,12 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Where compiled packs are kept.
+    #[must_use]
+    pub fn cache_dir(&self) -> PathBuf {
+        self.cache_dir.clone().unwrap_or_else(|| self.state_dir.join("cache"))
     }
 
     /// Where the record is written.

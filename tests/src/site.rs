@@ -19,7 +19,7 @@ use lockgate::{
         call::{Answer, Call, Door, Hold, Outcome, Principal, Refused, Scope},
         decide,
     },
-    pack::{admission::Admission, build, sandbox::Sandbox},
+    pack::{admission::Admission, build, cache::CompiledCache, sandbox::Sandbox},
     postgres::{Maintenance, TargetSettings},
     startup::{self, Opened, State},
     store::{Approval, Decision, Seen, Vote},
@@ -56,7 +56,8 @@ impl BuiltPack {
 
     /// The pack of these bytes, by its own account.
     pub async fn describe(bytes: Vec<u8>) -> Self {
-        let admission = Admission::new(Sandbox::new().expect("an engine"), None);
+        let cache = CompiledCache::open(&compiled()).expect("a cache");
+        let admission = Admission::new(Sandbox::new().expect("an engine"), Some(cache));
         let described = admission.describe_unverified(&bytes).await.expect("the component describes itself");
         Self { bytes, declaration: described.declaration }
     }
@@ -78,6 +79,17 @@ pub async fn diagnose_pack() -> &'static BuiltPack {
 #[must_use]
 pub fn maintenance(user: &str) -> Maintenance {
     toml::from_str(&format!("user = \"{user}\"")).expect("settings")
+}
+
+/// Where the tests keep what they compiled of the packs that many of them use.
+fn compiled() -> PathBuf {
+    root().join("target/test-packs")
+}
+
+/// The setting with which a host takes from there.
+#[must_use]
+pub fn cache_toml() -> String {
+    format!("cache_dir = {}\n", toml::Value::from(compiled().to_str().expect("a path of text")))
 }
 
 /// The repository's root.
@@ -102,7 +114,7 @@ pub fn target_toml(targets: &[TargetSettings]) -> String {
 impl Site {
     /// A host with these targets and the stock pack. `more` is added to the configuration, before its targets.
     pub async fn with_stock_pack(targets: &[TargetSettings], more: &str) -> Self {
-        let site = Self::new(targets, more);
+        let site = Self::new(targets, &format!("{}{more}", cache_toml()));
         site.add(stock_pack().await);
         site
     }

@@ -15,7 +15,10 @@ use lockgate_signing::{
 };
 
 use super::pack::{Built, write};
-use crate::error::{Code, Refusal};
+use crate::{
+    error::{Code, Refusal},
+    pack::cache,
+};
 
 /// The files. Removed when dropped.
 pub(super) struct Scratch {
@@ -54,8 +57,12 @@ impl Scratch {
              packs = [\"{pack}\"]\nkeys = [\"{publisher}\"]\nclasses = {classes:?}\n"
         );
         scratch.add("trust.toml", &trust)?;
-        let head = "version = 1\nstate_dir = \"state\"\npacks = [\"packs\"]\ntrust = \"trust.toml\"\n";
-        scratch.add("lockgate.toml", &format!("{head}{more}"))?;
+        let mut config = "version = 1\nstate_dir = \"state\"\npacks = [\"packs\"]\ntrust = \"trust.toml\"\n".to_owned();
+        // Its user has compiled the pack already.
+        if let Some(cache) = cache::users_own().as_deref().and_then(Path::to_str) {
+            config += &format!("cache_dir = {}\n", toml::Value::from(cache));
+        }
+        scratch.add("lockgate.toml", &format!("{config}{more}"))?;
         Ok(scratch)
     }
 

@@ -8,6 +8,7 @@ use lockgate_signing::{
     encoding::hex,
     verify::{self, VerifiedComponent},
 };
+use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use super::{
@@ -94,7 +95,8 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// With or without a cache of compiled code.
+    /// With or without a cache of compiled code. That of a host is for what was verified: who describes or examines what nobody
+    /// vouches for gives another one, or none.
     #[must_use]
     pub fn new(sandbox: Sandbox, cache: Option<CompiledCache>) -> Self {
         Self { sandbox, cache }
@@ -102,7 +104,7 @@ impl Admission {
 
     /// Takes a verified component in, or says why not.
     pub async fn admit(&self, verified: VerifiedComponent) -> Result<TrustedPack, AdmissionError> {
-        let component = self.compile(verified.bytes(), Some(verified.digest())).await?;
+        let component = self.compile(verified.bytes(), verified.digest()).await?;
         let (guest, manifest, contract) = self.open(&component).await?;
         let manifest = proven(manifest).await?;
         agrees(&manifest, contract, &verified)?;
@@ -113,7 +115,7 @@ impl Admission {
     /// Describes and proves a component that nobody vouches for. For its author and for reviewers: what comes out can't
     /// be called.
     pub async fn describe_unverified(&self, bytes: &[u8]) -> Result<Described, AdmissionError> {
-        let component = self.compile(bytes, None).await?;
+        let component = self.compile(bytes, Sha256::digest(bytes).into()).await?;
         let (_, manifest, contract) = self.open(&component).await?;
         let manifest = proven(manifest).await?;
         let declaration = declaration(&manifest, contract);
@@ -130,15 +132,15 @@ impl Admission {
     /// The manifest of a component that nobody vouches for, and what the prover says of it: for its author, who wants every
     /// fault with its place.
     pub async fn examine(&self, bytes: &[u8]) -> Result<Examined, AdmissionError> {
-        let component = self.compile(bytes, None).await?;
+        let component = self.compile(bytes, Sha256::digest(bytes).into()).await?;
         let (_, manifest, _) = self.open(&component).await?;
         let proof = proof(manifest.clone()).await?;
         Ok(Examined { manifest, proof })
     }
 
-    /// Compiles off the async runtime, or takes our own compiled code. Only verified bytes are looked up or kept.
-    async fn compile(&self, bytes: &[u8], digest: Option<[u8; 32]>) -> Result<Component, AdmissionError> {
-        if let (Some(cache), Some(digest)) = (&self.cache, digest) {
+    /// Compiles off the async runtime, or takes our own compiled code of the bytes with this digest.
+    async fn compile(&self, bytes: &[u8], digest: [u8; 32]) -> Result<Component, AdmissionError> {
+        if let Some(cache) = &self.cache {
             match cache.load(self.sandbox.engine(), &digest) {
                 Lookup::Hit(component) => return Ok(*component),
                 Lookup::Miss => {}
@@ -158,7 +160,7 @@ impl Admission {
                 false => AdmissionError::new(Code::InternalError, e.to_string()),
             })?
             .map_err(|e| AdmissionError::new(e.code(), e.to_string()))?;
-        if let (Some(cache), Some(digest)) = (&self.cache, digest)
+        if let Some(cache) = &self.cache
             && let Err(error) = cache.keep(self.sandbox.engine(), &digest, &component)
         {
             tracing::warn!(%error, "compiled code could not be kept; the next start compiles again");

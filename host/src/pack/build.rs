@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use wit_component::DecodedWasm;
 
-pub use slim::{SlimError, slim};
+pub use slim::SlimError;
 use toolchain::TARGET;
 pub use toolchain::Toolchain;
 

@@ -1,11 +1,13 @@
 //! Compiled code kept between starts, so that starting never compiles twice. An entry is native code: it is run only if
-//! this host wrote it, for this very component and this very engine, which a keyed digest over the entry proves.
+//! who owns the cache wrote it, for this very component and this very engine, which a keyed digest over the entry proves.
+//! A host has a cache of its own, and so has an author, whose packs nobody has signed yet.
 
 use std::{
     fs,
     hash::{Hash, Hasher},
     io::Write as _,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -15,12 +17,22 @@ use wasmtime::{Engine, component::Component};
 
 /// Largest entry that is read: a pack of 16 MiB compiles to some five times its size.
 const MAX_ENTRY: u64 = 256 << 20;
+/// All entries together. What was not used for longest goes first: versions of packs that are gone, engines before an upgrade.
+const MAX_TOTAL: u64 = 4 << 30;
 /// Bytes of the keyed digest in front of an entry's code.
 const MAC_LEN: usize = 32;
 
 type HmacSha256 = Hmac<Sha256>;
 
-/// A directory of compiled components, and the key that only this host has.
+/// Where the user's own compiled packs are kept; `None` for a user without a home.
+#[must_use]
+pub fn users_own() -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(caches.join("lockgate/packs"))
+}
+
+/// A directory of compiled components, and the key that only its owner has.
 pub struct CompiledCache {
     dir: PathBuf,
     key: [u8; 32],
@@ -65,7 +77,16 @@ impl CompiledCache {
         if fs::symlink_metadata(&path).is_err() {
             return Lookup::Miss;
         }
-        let Ok(entry) = file::read_once(&path, MAX_ENTRY) else { return Lookup::Refused("it can't be read") };
+        let found = self.read(engine, digest, &path);
+        if matches!(found, Lookup::Hit(_)) {
+            // Used now. One whose time can't be written is taken for older than it is, and goes earlier.
+            let _ = fs::File::open(&path).and_then(|entry| entry.set_modified(SystemTime::now()));
+        }
+        found
+    }
+
+    fn read(&self, engine: &Engine, digest: &[u8; 32], path: &Path) -> Lookup {
+        let Ok(entry) = file::read_once(path, MAX_ENTRY) else { return Lookup::Refused("it can't be read") };
         let Some((mac, code)) = entry.split_at_checked(MAC_LEN) else { return Lookup::Refused("it is too short") };
         let Some(expected) = self.mac(engine, digest, code) else { return Lookup::Refused("no digest") };
         if expected.verify_slice(mac).is_err() {
@@ -73,9 +94,9 @@ impl CompiledCache {
         }
         #[expect(
             unsafe_code,
-            reason = "the keyed digest proves that this host wrote exactly these bytes for this engine"
+            reason = "the keyed digest proves that this user wrote exactly these bytes for this engine"
         )]
-        // SAFETY: `deserialize` runs what it is given. `code` carries a MAC under a key that only this host has, over
+        // SAFETY: `deserialize` runs what it is given. `code` carries a MAC under a key that only this user has, over
         // the component's digest, the engine's compatibility hash and the code itself, and it was read once into memory.
         let component = unsafe { Component::deserialize(engine, code) };
         component.map_or(Lookup::Refused("the engine does not take it"), |c| Lookup::Hit(Box::new(c)))
@@ -90,6 +111,29 @@ impl CompiledCache {
         temporary.write_all(&mac.finalize().into_bytes())?;
         temporary.write_all(&code)?;
         temporary.persist(self.path(engine, digest))?;
+        self.make_room(MAX_TOTAL)
+    }
+
+    /// Drops what was not used for longest until no more than this many bytes are left.
+    fn make_room(&self, most: u64) -> std::io::Result<()> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "cwasm")
+                && let Ok(about) = fs::symlink_metadata(&path)
+            {
+                entries.push((about.modified()?, about.len(), path));
+            }
+        }
+        let mut total: u64 = entries.iter().map(|(_, len, _)| len).sum();
+        entries.sort();
+        for (_, len, path) in entries {
+            if total <= most {
+                break;
+            }
+            fs::remove_file(path)?;
+            total = total.saturating_sub(len);
+        }
         Ok(())
     }
 
@@ -218,6 +262,30 @@ mod tests {
         fs::copy(&entry, foreign.path(&engine, &digest)).unwrap();
         refused(&foreign, &engine, &digest);
         hit(&cache, &engine, &digest);
+    }
+
+    #[test]
+    fn what_was_not_used_for_longest_goes_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = engine();
+        let cache = CompiledCache::open(dir.path()).unwrap();
+        let long_ago = SystemTime::UNIX_EPOCH;
+        for number in 0..3_u8 {
+            cache.keep(&engine, &[number; 32], &compiled(&engine)).unwrap();
+            let entry = fs::File::open(cache.path(&engine, &[number; 32])).unwrap();
+            entry.set_modified(long_ago + std::time::Duration::from_secs(number.into())).unwrap();
+        }
+        hit(&cache, &engine, &[0; 32]);
+        let size = fs::metadata(cache.path(&engine, &[0; 32])).unwrap().len();
+        cache.make_room(3 * size).unwrap();
+        hit(&cache, &engine, &[1; 32]);
+        cache.make_room(2 * size).unwrap();
+        hit(&cache, &engine, &[0; 32]);
+        hit(&cache, &engine, &[1; 32]);
+        assert!(matches!(cache.load(&engine, &[2; 32]), Lookup::Miss));
+        // The key is no entry.
+        cache.make_room(0).unwrap();
+        assert!(dir.path().join("key").is_file());
     }
 
     #[test]

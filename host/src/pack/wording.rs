@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     statement::{ExtensionRange, Mode, Role, SUPPORTED, Statement, Variant},
-    value::{ColumnKind, Value},
+    value::Value,
 };
 
 /// A server as far as variants tell servers apart: its major version, and whether it is a standby.
@@ -65,18 +65,6 @@ pub fn limits(statement: &Statement) -> String {
 pub fn twice(action: &ProvenAction) -> Option<&'static str> {
     let words = if action.declared().idempotent { "does no more than once" } else { "acts again" };
     (!action.reads_only()).then_some(words)
-}
-
-/// A column's kind; `query` is text of somebody's SQL.
-#[must_use]
-pub fn column_kind(kind: ColumnKind) -> &'static str {
-    match kind {
-        ColumnKind::Boolean => "boolean",
-        ColumnKind::Integer => "integer",
-        ColumnKind::Number => "number",
-        ColumnKind::Text => "text",
-        ColumnKind::Query => "query",
-    }
 }
 
 /// `name(input, input)`

@@ -33,7 +33,7 @@ fn check(found: &[(&str, &Type)], declared: &[Column]) -> Result<(), QueryError>
         if !holds(column.kind, ty) {
             return Err(QueryError::WrongColumns(format!(
                 "column `{name}` is {ty} on this server, which is not {}: cast it in the SQL",
-                kind_name(column.kind)
+                column.kind.name()
             )));
         }
     }
@@ -46,16 +46,6 @@ fn holds(kind: ColumnKind, ty: &Type) -> bool {
         ColumnKind::Integer => [Type::INT2, Type::INT4, Type::INT8, Type::OID].contains(ty),
         ColumnKind::Number => [Type::FLOAT4, Type::FLOAT8].contains(ty),
         ColumnKind::Text | ColumnKind::Query => [Type::TEXT, Type::VARCHAR, Type::NAME].contains(ty),
-    }
-}
-
-fn kind_name(kind: ColumnKind) -> &'static str {
-    match kind {
-        ColumnKind::Boolean => "boolean",
-        ColumnKind::Integer => "integer",
-        ColumnKind::Number => "number",
-        ColumnKind::Text => "text",
-        ColumnKind::Query => "query",
     }
 }
 

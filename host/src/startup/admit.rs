@@ -86,7 +86,7 @@ pub fn highest_seen(store: &dyn Store) -> Result<HighestSeen, Refusal> {
 /// When there is no engine to be had.
 pub fn admission(config: &Config) -> Result<Arc<Admission>, Refusal> {
     let sandbox = Sandbox::new()?;
-    let cache = CompiledCache::open(&config.state_dir.join("cache"))
+    let cache = CompiledCache::open(&config.cache_dir())
         .inspect_err(|error| tracing::warn!(%error, "no cache of compiled packs; every start compiles"))
         .ok();
     Ok(Arc::new(Admission::new(sandbox, cache)))

@@ -6,7 +6,7 @@ use lockgate_tests::{
     AGENT,
     servers::{fetched, majors},
     session::run,
-    site::{BuiltPack, Site},
+    site::{BuiltPack, Site, cache_toml},
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -58,7 +58,7 @@ fn each_language_has_a_pack_that_an_unchanged_host_runs() {
         }
         let name = |cluster: &Cluster| format!("pg{}", cluster.major());
         let targets: Vec<_> = clusters.iter().map(|c| c.target(&name(c), AGENT, "shop")).collect();
-        let site = Site::new(&targets, "");
+        let site = Site::new(&targets, &cache_toml());
         for directory in PACKS {
             site.add(&BuiltPack::build(directory).await);
         }

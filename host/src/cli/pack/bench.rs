@@ -23,7 +23,7 @@ use crate::{
     error::{Code, Refusal},
     gate::{
         Gate,
-        call::{Call, Door, Hold, Principal, Refused, Scope},
+        call::{Call, Hold, Refused},
     },
     outside::plain,
     pack::{catalog::Entry, prove::ProvenAction},
@@ -241,15 +241,6 @@ async fn measure_action(
 }
 
 async fn call(gate: &Arc<Gate>, action: &str, target: &str, arguments: &Map<String, Json>) -> Result<(), Refused> {
-    let principal = Principal {
-        agent: "author".into(),
-        person: None,
-        os_user: None,
-        roles: Vec::new(),
-        door: Door::Stdio,
-        scope: Scope::default(),
-        credential: None,
-    };
     let call = Call {
         action: action.to_owned(),
         target: Some(target.to_owned()),
@@ -258,7 +249,7 @@ async fn call(gate: &Arc<Gate>, action: &str, target: &str, arguments: &Map<Stri
         ..Call::default()
     };
     let hold = Hold { wait: Duration::ZERO, progress: None, cancel: CancellationToken::new() };
-    gate.call(&principal, call, hold).await.map(drop)
+    gate.call(&stage::author(), call, hold).await.map(drop)
 }
 
 fn micros(time: Duration) -> u64 {

@@ -128,8 +128,7 @@ fn print_statement(proven: &ProvenStatement) {
     if !names.is_empty() {
         say(&format!("  names: {}", one_line(&names.join(", "))));
     }
-    let columns: Vec<String> =
-        statement.columns.iter().map(|c| format!("{} {}", c.name, wording::column_kind(c.kind))).collect();
+    let columns: Vec<String> = statement.columns.iter().map(|c| format!("{} {}", c.name, c.kind.name())).collect();
     if !columns.is_empty() {
         say(&format!("  returns: {}", one_line(&columns.join(", "))));
     }

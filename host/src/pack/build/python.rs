@@ -6,7 +6,7 @@ use std::process::Command;
 use super::{
     BuildError, BuildOptions, check_paths,
     room::{Room, tool},
-    slim,
+    slim::slim,
 };
 
 const TOOL: &str = ".venv/bin/componentize-py";

@@ -8,27 +8,23 @@
 //!
 //! Everything else is copied byte for byte, and the contract's import and export stay as they were.
 
+mod joiner;
+mod sections;
 mod stubs;
-
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-};
+mod survey;
 
 use wasm_encoder::{
-    Alias, Component, ComponentAliasSection, ComponentExportSection, ComponentImportSection, ComponentInstanceSection,
-    ComponentSectionId, ExportKind, InstanceSection, Module, ModuleSection, RawSection,
-    reencode::{Error as ReencodeError, Reencode, ReencodeComponent, component_utils},
+    Component, ComponentAliasSection, ComponentExportSection, ComponentImportSection, ComponentInstanceSection,
+    InstanceSection, Module, ModuleSection, RawSection,
+    reencode::{Error as ReencodeError, ReencodeComponent},
 };
-use wasmparser::{
-    BinaryReaderError, ComponentAlias, ComponentExport, ComponentExternalKind, ComponentImport, ComponentInstance,
-    ComponentTypeRef, Instance, Parser, Payload, SectionLimited,
+use wasmparser::{BinaryReaderError, Parser, Payload};
+
+use self::{
+    joiner::Joiner,
+    sections::{Section, place, top_sections},
+    survey::{Survey, is_leftover},
 };
-
-use stubs::Stub;
-
-/// The export by which componentize-py runs a pack's code once while it builds, to keep what came of it.
-const LEFTOVER: &str = "exports";
 
 /// Why a component can't be made smaller.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +46,7 @@ pub enum SlimError {
 /// # Errors
 ///
 /// The bytes are no component. A component with nothing to leave out is no error.
-pub fn slim(component: &[u8]) -> Result<Vec<u8>, SlimError> {
+pub(super) fn slim(component: &[u8]) -> Result<Vec<u8>, SlimError> {
     let survey = Survey::of(component)?;
     let mut joiner = Joiner::new(&survey);
     let mut out = Component::new();
@@ -111,146 +107,6 @@ pub fn slim(component: &[u8]) -> Result<Vec<u8>, SlimError> {
     Ok(out.finish())
 }
 
-/// A section of the component itself, told apart as far as it matters here.
-enum Section<'a> {
-    Module(Range<usize>),
-    CoreInstances(SectionLimited<'a, Instance<'a>>),
-    Aliases(SectionLimited<'a, ComponentAlias<'a>>),
-    Imports(SectionLimited<'a, ComponentImport<'a>>),
-    Instances(SectionLimited<'a, ComponentInstance<'a>>),
-    Exports(SectionLimited<'a, ComponentExport<'a>>),
-    Names,
-    Other(u8, Range<usize>),
-}
-
-/// The sections of a component, without those of what is nested in it.
-fn top_sections(component: &[u8]) -> Result<Vec<Section<'_>>, SlimError> {
-    let mut sections = Vec::new();
-    let mut depth = 0_usize;
-    for payload in Parser::new(0).parse_all(component) {
-        let payload = payload?;
-        if depth > 0 {
-            match payload {
-                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-                Payload::End(_) => depth -= 1,
-                _ => {}
-            }
-            continue;
-        }
-        match payload {
-            Payload::ModuleSection { unchecked_range, .. } => {
-                depth += 1;
-                sections.push(Section::Module(place(&unchecked_range)?));
-            }
-            Payload::ComponentSection { unchecked_range, .. } => {
-                depth += 1;
-                sections.push(Section::Other(ComponentSectionId::Component.into(), place(&unchecked_range)?));
-            }
-            Payload::InstanceSection(section) => sections.push(Section::CoreInstances(section)),
-            Payload::ComponentAliasSection(section) => sections.push(Section::Aliases(section)),
-            Payload::ComponentImportSection(section) => sections.push(Section::Imports(section)),
-            Payload::ComponentInstanceSection(section) => sections.push(Section::Instances(section)),
-            Payload::ComponentExportSection(section) => sections.push(Section::Exports(section)),
-            Payload::CustomSection(custom) if custom.name() == "component-name" => sections.push(Section::Names),
-            other => {
-                if let Some((id, range)) = other.as_section() {
-                    sections.push(Section::Other(id, place(&range)?));
-                }
-            }
-        }
-    }
-    Ok(sections)
-}
-
-fn is_leftover(export: &ComponentExport<'_>) -> bool {
-    export.kind == ComponentExternalKind::Instance && export.name.name == LEFTOVER
-}
-
-fn place(range: &Range<u64>) -> Result<Range<usize>, SlimError> {
-    let index = |at: u64| usize::try_from(at).map_err(|_| SlimError::Dangling);
-    Ok(index(range.start)?..index(range.end)?)
-}
-
-/// What there is to join.
-struct Survey {
-    /// Stubs by the module's index.
-    stubs: BTreeMap<u32, Stub>,
-    /// The module of each core instance; `None` for one that only groups what others export.
-    instances: Vec<Option<u32>>,
-    /// The modules that become one.
-    joined_modules: BTreeSet<u32>,
-    /// The index that the export takes which is left out, since an export is an instance of its own, and whose export it is.
-    leftover: Option<(u32, u32)>,
-}
-
-impl Survey {
-    fn of(component: &[u8]) -> Result<Self, SlimError> {
-        let mut stubs = BTreeMap::new();
-        let mut instances: Vec<Option<u32>> = Vec::new();
-        // Joined, an instance has the functions of all stubs: it can't stand where one stub's alone were expected.
-        let mut unfit = BTreeSet::new();
-        let (mut contract_instances, mut leftover) = (0, None);
-        let mut module = 0;
-        for section in top_sections(component)? {
-            match section {
-                Section::Module(range) => {
-                    if let Some(stub) = stubs::read(component.get(range).ok_or(SlimError::Dangling)?)? {
-                        stubs.insert(module, stub);
-                    }
-                    module += 1;
-                }
-                Section::CoreInstances(section) => {
-                    for instance in section {
-                        match instance? {
-                            Instance::Instantiate { module_index, args } => {
-                                for arg in &args {
-                                    let arg = usize::try_from(arg.index).map_err(|_| SlimError::Dangling)?;
-                                    unfit.extend(instances.get(arg).copied().flatten());
-                                }
-                                if module_index >= module {
-                                    return Err(SlimError::Dangling);
-                                }
-                                instances.push(Some(module_index));
-                            }
-                            Instance::FromExports(_) => instances.push(None),
-                        }
-                    }
-                }
-                // The contract's kind of instances is counted apart from the core's: whatever makes one takes the next index.
-                Section::Imports(section) => {
-                    for import in section {
-                        contract_instances += u32::from(matches!(import?.ty, ComponentTypeRef::Instance(_)));
-                    }
-                }
-                Section::Aliases(section) => {
-                    for alias in section {
-                        let kind = ComponentExternalKind::Instance;
-                        let is = matches!(alias?, ComponentAlias::InstanceExport { kind: of, .. } if of == kind);
-                        contract_instances += u32::from(is);
-                    }
-                }
-                Section::Instances(section) => contract_instances += section.count(),
-                Section::Exports(section) => {
-                    for export in section {
-                        let export = export?;
-                        if is_leftover(&export) {
-                            leftover = Some((contract_instances, export.index));
-                        }
-                        contract_instances += u32::from(export.kind == ComponentExternalKind::Instance);
-                    }
-                }
-                Section::Names | Section::Other(..) => {}
-            }
-        }
-        let mut joined_modules: BTreeSet<u32> =
-            stubs.keys().copied().filter(|module| !unfit.contains(module)).collect();
-        if joined_modules.len() < 2 {
-            joined_modules.clear();
-        }
-        Ok(Self { stubs, instances, joined_modules, leftover })
-    }
-}
-
 /// A core module without its custom sections, but for the one that says which tools made it.
 fn without_names(module: &[u8]) -> Result<Module, SlimError> {
     let mut out = Module::new();
@@ -264,101 +120,6 @@ fn without_names(module: &[u8]) -> Result<Module, SlimError> {
         }
     }
     Ok(out)
-}
-
-/// Gives modules and instances the indices that they have afterwards.
-struct Joiner<'a> {
-    survey: &'a Survey,
-    modules: BTreeMap<u32, u32>,
-    instances: BTreeMap<u32, u32>,
-    /// The next instance of the component as it was.
-    at: u32,
-}
-
-impl<'a> Joiner<'a> {
-    fn new(survey: &'a Survey) -> Self {
-        let joined = |module: u32| survey.joined_modules.contains(&module);
-        let first = survey.joined_modules.first().copied();
-        let highest = survey.instances.iter().flatten().chain(&survey.joined_modules).copied().max();
-        let mut modules = BTreeMap::new();
-        let mut next = 0;
-        for module in 0..=highest.unwrap_or_default() {
-            if joined(module) && first != Some(module) {
-                modules.extend(first.and_then(|first| modules.get(&first).copied()).map(|index| (module, index)));
-            } else {
-                modules.insert(module, next);
-                next += 1;
-            }
-        }
-        let mut instances = BTreeMap::new();
-        let mut shared = None;
-        let mut next = 0;
-        for (was, module) in (0..).zip(&survey.instances) {
-            let of_stub = module.is_some_and(joined);
-            let index = if of_stub { *shared.get_or_insert(next) } else { next };
-            if index == next {
-                next += 1;
-            }
-            instances.insert(was, index);
-        }
-        Self { survey, modules, instances, at: 0 }
-    }
-
-    fn first_stub_module(&self) -> Option<u32> {
-        self.survey.joined_modules.first().copied()
-    }
-
-    /// The module of an instance of the component as it was, if it is one that was joined.
-    fn stub_of(&self, instance: u32) -> Option<u32> {
-        let module = self.survey.instances.get(usize::try_from(instance).ok()?).copied().flatten()?;
-        self.survey.joined_modules.contains(&module).then_some(module)
-    }
-
-    fn alias(&mut self, aliases: &mut ComponentAliasSection, alias: ComponentAlias<'_>) -> Result<(), SlimError> {
-        if let ComponentAlias::CoreInstanceExport { instance_index, name, .. } = alias
-            && let Some(module) = self.stub_of(instance_index)
-        {
-            let name = stubs::joined_name(module, name);
-            let instance = ReencodeComponent::instance_index(self, instance_index);
-            aliases.alias(Alias::CoreInstanceExport { instance, kind: ExportKind::Func, name: &name });
-        } else {
-            aliases.alias(self.component_alias(alias)?);
-        }
-        Ok(())
-    }
-}
-
-impl Reencode for Joiner<'_> {
-    type Error = std::convert::Infallible;
-}
-
-impl ReencodeComponent for Joiner<'_> {
-    fn module_index(&mut self, module: u32) -> u32 {
-        self.modules.get(&module).copied().unwrap_or(module)
-    }
-
-    fn instance_index(&mut self, instance: u32) -> u32 {
-        self.instances.get(&instance).copied().unwrap_or(instance)
-    }
-
-    fn component_instance_index(&mut self, instance: u32) -> u32 {
-        match self.survey.leftover {
-            Some((leftover, original)) if instance == leftover => original,
-            Some((leftover, _)) if instance > leftover => instance - 1,
-            _ => instance,
-        }
-    }
-
-    fn parse_instance(&mut self, instances: &mut InstanceSection, instance: Instance<'_>) -> Result<(), ReencodeError> {
-        let at = self.at;
-        self.at += 1;
-        // The first instance of a stub stays, as that of the joined module.
-        let repeated = self.stub_of(at).is_some() && (0..at).any(|earlier| self.stub_of(earlier).is_some());
-        if repeated {
-            return Ok(());
-        }
-        component_utils::parse_instance(self, instances, instance)
-    }
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ fn inputs(was: &Statement, is: &Statement, place: &str, out: &mut Vec<Change>) {
 
 fn columns(was: &[Column], is: &[Column], place: &str, out: &mut Vec<Change>) {
     let words = |columns: &[Column]| {
-        let one = |column: &Column| format!("{} {}", column.name, wording::column_kind(column.kind));
+        let one = |column: &Column| format!("{} {}", column.name, column.kind.name());
         columns.iter().map(one).collect::<Vec<_>>().join(", ")
     };
     if was == is {

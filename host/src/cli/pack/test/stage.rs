@@ -102,6 +102,19 @@ pub(in crate::cli::pack) async fn server(
 pub(in crate::cli::pack) const EVERY_CLASS: &[Class] =
     &[Class::Read, Class::Data, Class::Maintain, Class::Signal, Class::Write];
 
+/// Who calls what nobody has signed.
+pub(in crate::cli::pack) fn author() -> Principal {
+    Principal {
+        agent: "author".into(),
+        person: None,
+        os_user: None,
+        roles: Vec::new(),
+        door: Door::Stdio,
+        scope: Scope::default(),
+        credential: None,
+    }
+}
+
 /// A host for a pack on these targets, which grants its publisher these classes.
 pub(in crate::cli::pack) fn host(
     built: &Built,
@@ -229,15 +242,7 @@ impl Stage {
     }
 
     async fn call(&self, database: &str, case: &Case, arguments: Map<String, Json>) -> Result<Came, String> {
-        let principal = Principal {
-            agent: "author".into(),
-            person: Some("the agent's person".into()),
-            os_user: None,
-            roles: Vec::new(),
-            door: Door::Stdio,
-            scope: Scope::default(),
-            credential: None,
-        };
+        let principal = Principal { person: Some("the agent's person".into()), ..author() };
         let call = Call {
             action: format!("{}.{}", self.pack, case.action.get_ref()),
             target: Some(database.to_owned()),
