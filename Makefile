@@ -6,8 +6,8 @@
 demo: setup-build
 	cargo run --package lockgate --bin lockgate -- demo $(if $(YES),--yes) $(if $(KEEP),--keep)
 
-# Many tests wait for what happens on a server, so more of them run at once than there are cores.
-TEST_THREADS ?= 4
+# Most tests wait for what happens on a server, so many more of them run at once than there are cores.
+TEST_THREADS ?= 8
 
 test: setup
 	cargo test --workspace --no-fail-fast -- --test-threads=$(TEST_THREADS)

@@ -244,7 +244,8 @@ async fn what_was_verified_is_what_is_run_whatever_the_file_holds_by_then() {
 
 #[tokio::test]
 async fn a_compiled_entry_that_is_not_ours_is_never_run() {
-    let world = World::with_adversary("cache").await;
+    let world = World::with_own_cache("cache").await;
+    world.site.add(adversary().await);
     drop(world.open().await);
     let cache = world.site.path("state/cache");
     let entries = || -> Vec<PathBuf> {

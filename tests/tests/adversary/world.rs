@@ -8,7 +8,7 @@ use lockgate_signing::declaration::{Declaration, DeclaredAction};
 pub use lockgate_tests::guest::{Settings, component};
 use lockgate_tests::{
     AGENT, cluster,
-    site::{self, BuiltPack, Site},
+    site::{self, BuiltPack, Site, cache_toml},
 };
 use serde_json::Value as Json;
 use tokio::sync::OnceCell;
@@ -46,8 +46,18 @@ pub struct World {
 }
 
 impl World {
+    /// It takes what is compiled from the cache that the tests share: a hundred hostile copies are compiled once.
     pub async fn new(target: &'static str) -> Self {
-        let site = Site::new(&[cluster().await.target(target, AGENT, "postgres")], "");
+        Self::with(target, &cache_toml()).await
+    }
+
+    /// The same with a cache of its own.
+    pub async fn with_own_cache(target: &'static str) -> Self {
+        Self::with(target, "").await
+    }
+
+    async fn with(target: &'static str, more: &str) -> Self {
+        let site = Site::new(&[cluster().await.target(target, AGENT, "postgres")], more);
         site.add(honest().await);
         Self { site, target }
     }
