@@ -5,31 +5,46 @@ use std::{
     io::{self, Read, Write as _},
 };
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::{
+    process::{Signal, getpid, kill_process},
+    termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr},
+};
 use zeroize::Zeroizing;
 
 /// Longest line; also the size of the buffer, which must not grow and leave copies behind.
 pub const MAX_LINE_BYTES: usize = 1024;
 
 /// Asks at the terminal itself, wherever standard input and output lead, and reads one line that is not shown. The
-/// terminal is put back as it was, whatever happens. The line comes without its end, in memory that is wiped.
+/// terminal is put back as it was, whatever happens: who interrupts the question interrupts the process after that. The line comes
+/// without its end, in memory that is wiped.
 ///
 /// # Errors
 ///
-/// If there is no terminal, or as for [`read_secret_line`].
+/// If there is no terminal, or as for [`read_secret_line`]; [`io::ErrorKind::Interrupted`] where the process lives on.
 pub fn ask_in_silence(question: &str) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut terminal = File::options().read(true).write(true).open("/dev/tty")?;
     let before = tcgetattr(&terminal)?;
     let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
+    // A signal would leave the terminal silent, so what would send one ends the line instead.
+    silent.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
+    let interrupt = before.special_codes[SpecialCodeIndex::VINTR];
+    silent.special_codes[SpecialCodeIndex::VEOL] = interrupt;
     let line = {
         // Silent before anybody is asked: what is typed after the question is neither shown nor thrown away.
         tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
         let _silence = Silence(&terminal, before);
-        (&terminal).write_all(question.as_bytes()).and_then(|()| read_secret_line(&terminal))
+        (&terminal)
+            .write_all(question.as_bytes())
+            .and_then(|()| read_secret_line(Typed { terminal: &terminal, interrupt, over: false }))
     };
     terminal.write_all(b"\n")?;
-    line
+    let line = line?;
+    // A terminal whose users can't interrupt has 0 there.
+    if interrupt != 0 && line.last() == Some(&interrupt) {
+        kill_process(getpid(), Signal::INT)?;
+        return Err(io::ErrorKind::Interrupted.into());
+    }
+    Ok(line)
 }
 
 /// Reads until the end or the first line end, which it leaves away, in one buffer that is wiped.
@@ -56,6 +71,25 @@ pub fn read_secret_line(mut from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
         }
     }
     Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("the line has more than {MAX_LINE_BYTES} bytes")))
+}
+
+/// What is typed, up to what interrupts it.
+struct Typed<'a> {
+    terminal: &'a File,
+    interrupt: u8,
+    over: bool,
+}
+
+impl Read for Typed<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.over {
+            return Ok(0);
+        }
+        let count = self.terminal.read(into)?;
+        let last = count.checked_sub(1).and_then(|last| into.get(last));
+        self.over = self.interrupt != 0 && last == Some(&self.interrupt);
+        Ok(count)
+    }
 }
 
 /// Puts the terminal back as it was.

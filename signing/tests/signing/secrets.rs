@@ -310,6 +310,21 @@ fn what_is_typed_is_not_shown_and_the_terminal_is_put_back() {
 }
 
 #[test]
+fn who_interrupts_the_question_has_a_terminal_that_shows_what_is_typed() {
+    let (place, _) = Place::new();
+    let mut talk = Conversation::start(
+        &place,
+        "trap 'echo signalled' INT; ./lockgate-sign key show sealed.pem; echo ended=$?; stty -a",
+    );
+    talk.hear("Passphrase for sealed.pem: ");
+    talk.child.stdin.as_mut().unwrap().write_all(b"begun and not\x03").unwrap();
+    talk.hear("speed");
+    let (_, heard) = talk.end();
+    assert!(heard.contains("ended=130") && !heard.contains("begun"), "{heard}");
+    assert!(heard.contains(" echo ") && !heard.contains("-isig") && heard.contains("eol = <undef>"), "{heard}");
+}
+
+#[test]
 fn an_open_key_lies_where_nothing_is_swapped() {
     if !geteuid().is_root() {
         return;
