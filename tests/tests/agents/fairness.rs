@@ -1,83 +1,59 @@
-//! Who got how much done in the same time, and how long anybody had to wait.
+//! How long anybody had to wait for a look, and whether somebody had to wait longer than others.
 
-use std::{
-    sync::{
-        Mutex, OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{sync::Mutex, time::Duration};
 
-use crate::{AGENTS, CALLS, WARM};
-
-/// Counts by agent.
-pub struct Fairness {
-    began: OnceLock<Instant>,
-    /// When the first agent was through; what the others had done by then is compared.
-    window: OnceLock<Vec<usize>>,
-    done: Vec<AtomicUsize>,
-    waits: Mutex<Vec<Duration>>,
-}
+/// Waits by agent. Only those for which nobody but the host was waited: how soon an act is done is up to the person, who decides
+/// on one after the other.
+pub struct Fairness(Vec<Mutex<Vec<Duration>>>);
 
 impl Fairness {
     /// For so many agents.
     pub fn new(agents: usize) -> Self {
-        Self {
-            began: OnceLock::new(),
-            window: OnceLock::new(),
-            done: (0..agents).map(|_| AtomicUsize::new(0)).collect(),
-            waits: Mutex::default(),
-        }
+        Self((0..agents).map(|_| Mutex::default()).collect())
     }
 
-    /// The window opens with the first who says so.
-    pub fn start(&self) {
-        self.began.get_or_init(Instant::now);
+    /// How long a call of this agent took.
+    pub fn waited(&self, agent: usize, wait: Duration) {
+        self.0[agent].lock().expect("not poisoned").push(wait);
     }
 
-    /// One more call of this agent; how long it took, if nobody but the host was waited for.
-    pub fn done(&self, agent: usize, wait: Option<Duration>) {
-        let count = self.done[agent].fetch_add(1, Ordering::Relaxed) + 1;
-        if count == CALLS - WARM {
-            self.window.get_or_init(|| self.done.iter().map(|done| done.load(Ordering::Relaxed)).collect());
-        }
-        self.waits.lock().expect("not poisoned").extend(wait);
+    /// All waits, the shortest first.
+    fn all(&self) -> Vec<Duration> {
+        let mut all: Vec<Duration> = self.0.iter().flat_map(|one| one.lock().expect("not poisoned").clone()).collect();
+        all.sort_unstable();
+        all
     }
 
-    fn sorted(&self) -> Vec<Duration> {
-        let mut waits = self.waits.lock().expect("not poisoned").clone();
-        waits.sort_unstable();
-        waits
-    }
-
-    fn spread(&self) -> (usize, usize) {
-        let window = self.window.get().expect("somebody was first");
-        let slowest = window.iter().min().copied().unwrap_or_default();
-        (slowest, window.iter().max().copied().unwrap_or_default())
+    /// Each agent's mean, the shortest first.
+    fn means(&self) -> Vec<Duration> {
+        let mean = |waits: &Vec<Duration>| {
+            waits.iter().sum::<Duration>() / u32::try_from(waits.len()).expect("not that many calls")
+        };
+        let mut means: Vec<Duration> = self.0.iter().map(|one| mean(&one.lock().expect("not poisoned"))).collect();
+        means.sort_unstable();
+        means
     }
 
     /// In words.
     pub fn summary(&self) -> String {
-        let waits = self.sorted();
-        let at = |share: usize| waits[(waits.len() - 1) * share / 1000];
-        let (slowest, fastest) = self.spread();
+        let (all, means) = (self.all(), self.means());
+        let at = |share: usize| all[(all.len() - 1) * share / 1000];
         format!(
-            "waits p50 {:.0?}, p99 {:.0?}, longest {:.0?}; when the first of {AGENTS} agents had made {fastest} calls, \
-             the last had made {slowest}",
+            "waits p50 {:.0?}, p99 {:.0?}, longest {:.0?}; an agent's mean {:.0?} to {:.0?}",
             at(500),
             at(990),
-            at(1000)
+            at(1000),
+            means[0],
+            means[means.len() - 1],
         )
     }
 
-    /// Nobody starves: in the time in which the fastest was through, everybody got at least half as far; and no call waited
-    /// out of all proportion to the others.
+    /// Nobody starves: who waited longest on average waited no more than twice as long as others do, and no call waited out of all
+    /// proportion.
     pub fn check(&self) {
-        let (slowest, fastest) = self.spread();
-        assert!(slowest * 2 >= fastest, "{}", self.summary());
-        let waits = self.sorted();
-        let (median, p99) = (waits[waits.len() / 2], waits[waits.len() * 99 / 100]);
-        let longest = *waits.last().expect("there were calls");
+        let (all, means) = (self.all(), self.means());
+        assert!(means[means.len() - 1] <= means[means.len() / 2] * 2, "{}", self.summary());
+        let (median, p99, longest) = (all[all.len() / 2], all[all.len() * 99 / 100], all[all.len() - 1]);
         assert!(p99 <= median * 10, "{}", self.summary());
         // Each agent has one call at a time: with a fair queue nobody waits for much more than one round of all others.
         assert!(longest <= median * 40 + Duration::from_secs(2), "{}", self.summary());

@@ -42,16 +42,15 @@ async fn sixty_four_agents_make_ten_thousand_calls() {
             for call in 0..CALLS {
                 if call == WARM {
                     warm.wait().await;
-                    // Everybody begins anew at once, so what each gets done from here on can be compared.
+                    // Everybody begins anew at once, so how long each waits from here on can be compared.
                     warm.wait().await;
-                    fairness.start();
                 }
                 let began = Instant::now();
                 let work = work::nth(number, call);
                 let runs = agent.carry_out(&work).await;
                 ledger.note(&work, runs);
-                if call >= WARM {
-                    fairness.done(number, work.is_read().then(|| began.elapsed()));
+                if call >= WARM && work.is_read() {
+                    fairness.waited(number, began.elapsed());
                 }
             }
             agent.leave().await
