@@ -3,6 +3,8 @@
 
 mod compatibility;
 mod elsewhere;
+mod hostile;
+mod login;
 mod places;
 mod registry;
 mod round_trip;
