@@ -90,7 +90,7 @@ pub(super) async fn ask(http: &Client, question: Question<'_>) -> Result<Answer,
 }
 
 impl Answer {
-    /// Where it leads, as it was written.
+    /// A header, if it is text.
     pub(super) fn header(&self, name: HeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
