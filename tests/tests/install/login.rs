@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, OnceLock},
 };
 
 use axum::{
@@ -18,6 +18,7 @@ use lockgate_tests::certificates;
 use serde_json::json;
 
 use crate::{
+    asked::Asked,
     registry::{PASSWORD, Registry, USER},
     world::{Said, World, inventory, sha256, text},
 };
@@ -75,21 +76,6 @@ async fn a_registry_with_a_login_is_used_over_tls_by_who_is_known_to_it() {
     assert_eq!(world.list().await[0]["sha256"], sha256(&pack).as_str());
     assert!(!format!("{:?}", world.site.record()).contains(PASSWORD));
     assert!(world.succeeds(&["pack", "update", "inventory"]).await.contains("is the latest version"));
-}
-
-/// The service of a registry whose tokens are its own: what it was asked, and who asked.
-#[derive(Clone, Default)]
-struct Asked(Arc<Mutex<Vec<(String, Option<String>)>>>);
-
-impl Asked {
-    fn note(&self, what: String, headers: &HeaderMap) {
-        let who = headers.get(AUTHORIZATION).map(|value| value.to_str().expect("text").to_owned());
-        self.0.lock().expect("the list").push((what, who));
-    }
-
-    fn take(&self) -> Vec<(String, Option<String>)> {
-        std::mem::take(&mut self.0.lock().expect("the list"))
-    }
 }
 
 /// Serves on this machine, and says where.

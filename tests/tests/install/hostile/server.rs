@@ -11,7 +11,7 @@ use axum::{
     extract::Request,
     http::{
         HeaderMap, StatusCode,
-        header::{AUTHORIZATION, LOCATION, WWW_AUTHENTICATE},
+        header::{LOCATION, WWW_AUTHENTICATE},
     },
     response::{IntoResponse as _, Response},
 };
@@ -25,7 +25,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::world::{Said, World};
+use crate::{
+    asked::{Asked, Question},
+    world::{Said, World},
+};
 
 pub const PASSWORD: &str = "Hunter2x-hostile";
 /// What is in the buffers of two ends, and no more than the largest answer beside it.
@@ -34,27 +37,26 @@ pub const ROOM: usize = 32 << 20;
 /// A server that answers as it is told, and keeps what it was asked: path with query, and who asked.
 pub struct Hostile {
     pub host: String,
-    asked: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    asked: Asked,
 }
 
 impl Hostile {
     pub async fn start(answer: impl Fn(&str, &HeaderMap) -> Response + Clone + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let host = listener.local_addr().expect("an address").to_string();
-        let asked = Arc::<Mutex<Vec<_>>>::default();
-        let kept = Arc::clone(&asked);
+        let asked = Asked::default();
+        let kept = asked.clone();
         let router = Router::new().fallback(async move |request: Request| {
             let path = request.uri().path_and_query().expect("a path").to_string();
-            let who = request.headers().get(AUTHORIZATION).map(|value| value.to_str().expect("text").to_owned());
-            kept.lock().expect("the list").push((path.clone(), who));
+            kept.note(path.clone(), request.headers());
             answer(&path, request.headers())
         });
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { host, asked }
     }
 
-    pub fn asked(&self) -> Vec<(String, Option<String>)> {
-        std::mem::take(&mut self.asked.lock().expect("the list"))
+    pub fn asked(&self) -> Vec<Question> {
+        self.asked.take()
     }
 
     /// A world that has credentials for it.
