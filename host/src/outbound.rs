@@ -1,5 +1,5 @@
-//! What this host sends to others over HTTP: to addresses of its configuration only, over TLS (plainly only on this machine),
-//! following no redirect, bounded in time. Knows nobody's protocol.
+//! What this host sends to others over HTTP: to addresses that its configuration or its operator names, over TLS (plainly only on
+//! this machine), following no redirect, bounded in time. Knows nobody's protocol.
 
 use std::{net::IpAddr, time::Duration};
 

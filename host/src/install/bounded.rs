@@ -1,14 +1,6 @@
 //! What arrives from elsewhere, in memory and no longer than it may be.
 
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll},
-};
-
-use tokio::io::AsyncWrite;
-
-/// Takes bytes in up to a bound, and fails at the first one beyond.
+/// Takes bytes in up to a bound, and none beyond.
 #[derive(Debug)]
 pub(super) struct Bounded {
     bytes: Vec<u8>,
@@ -31,19 +23,5 @@ impl Bounded {
 
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.bytes
-    }
-}
-
-impl AsyncWrite for Bounded {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, more: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(if self.take(more) { Ok(more.len()) } else { Err(io::ErrorKind::FileTooLarge.into()) })
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }

@@ -1,30 +1,26 @@
 //! Packs in an OCI registry, in the layout that WebAssembly tools share (config `application/vnd.wasm.config.v0+json`, one layer
 //! `application/wasm`), with their envelopes as referrers of the manifest. A tag is turned into a digest once; everything that
-//! is read is read by digest, and its bytes are checked against it.
+//! is read is read by digest, and its bytes are checked against it. Reading and logging in is done here, within bounds and with
+//! nothing followed but a layer; writing is the library's, which is given who it is and never asks anybody itself.
 
 mod credentials;
+mod exchange;
 mod layout;
+mod leads;
+mod login;
 mod pull;
 mod push;
+mod read;
+mod tags;
 
 use std::time::Duration;
 
-use oci_client::{
-    Client, Reference, RegistryOperation,
-    client::{ClientConfig, ClientProtocol},
-    errors::OciDistributionError,
-    secrets::RegistryAuth,
-};
+use oci_client::{Reference, RegistryOperation, secrets::RegistryAuth};
+use reqwest::{Client, Url};
 
-use crate::{
-    error::{Code, Refusal},
-    outbound,
-    outside::shown,
-};
+use self::exchange::failed;
+use crate::{error::Refusal, outbound};
 
-/// To connect, and between two parts of an answer.
-const CONNECT: Duration = Duration::from_secs(10);
-const READ: Duration = Duration::from_secs(30);
 /// For everything that one command asks of a registry: the largest component over a slow line.
 const TIME: Duration = Duration::from_secs(300);
 
@@ -56,33 +52,25 @@ impl Registry {
     }
 
     async fn open(&self, operation: RegistryOperation) -> Result<Session, Refusal> {
-        outbound::install_tls();
-        let registry = self.reference.resolve_registry().to_owned();
-        let plain = if self.plain_http { vec![registry.clone()] } else { Vec::new() };
-        let config = ClientConfig {
-            protocol: ClientProtocol::HttpsExcept(plain),
-            // An index of platforms has no meaning here.
-            platform_resolver: None,
-            read_timeout: Some(READ),
-            connect_timeout: Some(CONNECT),
-            user_agent: concat!("lockgate/", env!("CARGO_PKG_VERSION")),
-            ..ClientConfig::default()
-        };
-        let client = Client::try_from(config).map_err(|error| failed(&self.name(), error))?;
-        let auth = credentials::of(&registry)?;
-        let session = Session { client, auth };
-        session
-            .client
-            .auth(&self.reference, &session.auth, operation)
-            .await
-            .map_err(|error| failed(&self.name(), error))?;
-        Ok(session)
+        let name = self.name();
+        let registry = self.reference.resolve_registry();
+        let scheme = if self.plain_http { "http" } else { "https" };
+        let home: Url =
+            format!("{scheme}://{registry}/").parse().map_err(|_| failed(&name, "its registry is no address"))?;
+        let http = outbound::client(outbound::is_near(&home), TIME).map_err(|why| failed(&name, &why))?;
+        let stored = credentials::of(registry)?;
+        let auth = login::log_in(&http, &home, &name, (&self.reference, operation), stored).await?;
+        Ok(Session { http, home, auth })
     }
 }
 
-/// A client that knows who it is to a registry.
+/// A registry, and who asks it.
 struct Session {
-    client: Client,
+    /// Follows nothing.
+    http: Client,
+    /// The registry's own address.
+    home: Url,
+    /// What the registry takes: the user's credentials, a token, or nothing. Only ever sent to it.
     auth: RegistryAuth,
 }
 
@@ -90,24 +78,7 @@ fn named(reference: &Reference) -> String {
     format!("oci://{reference}")
 }
 
-/// What a registry's failure is called here: bytes that are not those of their digest are never the network's fault.
-fn failed(what: &str, error: OciDistributionError) -> Refusal {
-    let what = shown(what, 300);
-    match error {
-        OciDistributionError::DigestError(error) => Refusal::new(Code::ComponentMismatch, format!("{what}: {error}"))
-            .with_remedy("the registry serves other bytes than it names; don't use them, and tell whoever runs it"),
-        OciDistributionError::IoError(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
-            Refusal::new(Code::FileTooLarge, format!("{what} is larger than it may be"))
-        }
-        OciDistributionError::RequestError(error) => {
-            Refusal::new(Code::FetchFailed, format!("{what}: {}", shown(&outbound::said(error), 500)))
-        }
-        error => Refusal::new(Code::FetchFailed, format!("{what}: {}", shown(&error.to_string(), 500))),
-    }
-}
-
 async fn in_time<T>(what: &str, work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-    tokio::time::timeout(TIME, work).await.unwrap_or_else(|_| {
-        Err(Refusal::new(Code::FetchFailed, format!("{}: no end after {} s", shown(what, 300), TIME.as_secs())))
-    })
+    let late = || Err(failed(what, &format!("no end after {} s", TIME.as_secs())));
+    tokio::time::timeout(TIME, work).await.unwrap_or_else(|_| late())
 }

@@ -10,6 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lockgate_tests::certificates;
+
+/// Who may use a registry with a login, and the entry of its password (bcrypt, as the registry wants it).
+pub const USER: &str = "publisher";
+pub const PASSWORD: &str = "Hunter2x-registry";
+const ENTRY: &str = "publisher:$2y$05$abcdefghijklmnopqrstuulSAKFAuZT1ALDxG9GnK.sIAP5aln9MS\n";
+
 pub struct Registry {
     dir: tempfile::TempDir,
     process: Child,
@@ -18,15 +25,39 @@ pub struct Registry {
 
 impl Registry {
     pub fn start() -> Self {
+        Self::begin(tempfile::tempdir().expect("a directory"), "127.0.0.1", "", "")
+    }
+
+    /// One that is configured with more.
+    pub fn with(more: &str) -> Self {
+        Self::begin(tempfile::tempdir().expect("a directory"), "127.0.0.1", "", more)
+    }
+
+    /// One that takes no one but its user, and is configured with more.
+    pub fn with_login(more: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
+        let login = login(dir.path());
+        Self::begin(dir, "127.0.0.1", "", &format!("{login}{more}"))
+    }
+
+    /// The same over TLS, by the name `localhost`.
+    pub fn with_login_over_tls() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        certificates(dir.path(), "localhost");
+        let (certificate, key) = (dir.path().join("server.pem"), dir.path().join("server.key"));
+        let login = login(dir.path());
+        Self::begin(dir, "localhost", &format!(", tls: {{certificate: {certificate:?}, key: {key:?}}}"), &login)
+    }
+
+    fn begin(dir: tempfile::TempDir, name: &str, tls: &str, more: &str) -> Self {
         // Another test may take the port in between; the registry then ends at once, and another port is tried.
         for _ in 0..10 {
             let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
-            let host = format!("127.0.0.1:{port}");
+            let at = format!("127.0.0.1:{port}");
             let config = dir.path().join("config.yml");
             let text = format!(
                 "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: {:?}}}}}\n\
-                 http: {{addr: \"{host}\"}}\n",
+                 http: {{addr: \"{at}\"{tls}}}\n{more}",
                 dir.path().join("data")
             );
             fs::write(&config, text).expect("a configuration");
@@ -40,8 +71,8 @@ impl Registry {
                 .expect("docker-registry is installed: scripts/setup does it");
             let patience = Instant::now() + Duration::from_secs(60);
             while Instant::now() < patience && process.try_wait().expect("its state").is_none() {
-                if TcpStream::connect(&host).is_ok() {
-                    return Self { dir, process, host };
+                if TcpStream::connect(&at).is_ok() {
+                    return Self { dir, process, host: format!("{name}:{port}") };
                 }
                 thread::sleep(Duration::from_millis(10));
             }
@@ -67,9 +98,25 @@ impl Registry {
         self.files().join("repositories").join(repository).join("_manifests/tags").join(tag)
     }
 
-    fn files(&self) -> PathBuf {
-        Path::new(self.dir.path()).join("data/docker/registry/v2")
+    /// The authority of its certificate.
+    pub fn authority(&self) -> String {
+        self.dir.path().join("ca.pem").display().to_string()
     }
+
+    /// The directory that its files are named from.
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn files(&self) -> PathBuf {
+        self.data().join("docker/registry/v2")
+    }
+}
+
+fn login(dir: &Path) -> String {
+    let users = dir.join("htpasswd");
+    fs::write(&users, ENTRY).expect("a file of users");
+    format!("auth: {{htpasswd: {{realm: tests, path: {users:?}}}}}\n")
 }
 
 impl Drop for Registry {

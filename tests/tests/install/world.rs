@@ -6,6 +6,7 @@ use std::{
     process::Stdio,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::{Timestamp, ToSpan as _};
 use lockgate_signing::{
     envelope::sign_envelope,
@@ -16,7 +17,7 @@ use lockgate_tests::{
     guest::component,
     site::{BuiltPack, Site},
 };
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
 /// The publisher's name.
@@ -48,6 +49,8 @@ impl Said {
 pub struct World {
     pub site: Site,
     pub key: PrivateKey,
+    /// What the commands have in their environment beside what they always have.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 impl World {
@@ -59,7 +62,7 @@ impl World {
         fs::create_dir(site.path("published")).expect("a directory");
         fs::create_dir(site.path("docker")).expect("a directory");
         site.write("acme-release.pub", &key.public_key().to_pem());
-        Self { site, key }
+        Self { site, key, environment: Vec::new() }
     }
 
     /// One that trusts the publisher for `inventory` and reading.
@@ -85,6 +88,12 @@ impl World {
             ])
             .await;
         world
+    }
+
+    /// Stores who it is to a registry, as other tools of this kind do.
+    pub fn log_in(&self, registry: &str, user: &str, password: &str) {
+        let auth = STANDARD.encode(format!("{user}:{password}"));
+        self.site.write("docker/config.json", &json!({"auths": {registry: {"auth": auth}}}).to_string());
     }
 
     pub fn key_file(&self) -> String {
@@ -142,6 +151,7 @@ impl World {
             }
         }
         command.env("LOCKGATE_LOG", "warn").env("DOCKER_CONFIG", self.site.path("docker")).kill_on_drop(true);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it can be started");
         // Open until the end: a terminal whose other side is gone is hung up.

@@ -4,19 +4,30 @@
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential};
 use oci_client::secrets::RegistryAuth;
 
-use crate::error::{Code, Refusal};
+use crate::{
+    error::{Code, Refusal},
+    outside::shown,
+};
 
 /// A token for the registry, for pipelines that store nothing.
-const TOKEN: &str = "LOCKGATE_REGISTRY_TOKEN";
+pub(super) const TOKEN: &str = "LOCKGATE_REGISTRY_TOKEN";
+/// The host of a service for tokens that may be told what is stored for the registry.
+pub(super) const TOKEN_HOST: &str = "LOCKGATE_REGISTRY_TOKEN_HOST";
+/// What a helper says that has nothing stored, for others to recognise (docker/docker-credential-helpers, `credentials/error.go`).
+const NOTHING_STORED: &str = "credentials not found in native keychain";
 
 pub(super) fn of(registry: &str) -> Result<RegistryAuth, Refusal> {
-    if let Some(token) = std::env::var(TOKEN).ok().filter(|token| !token.is_empty()) {
+    if let Some(token) = set(TOKEN) {
         // What can't be a header would end the program instead of the call.
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Refusal::new(Code::ConfigInvalid, format!("{TOKEN} holds no token")));
         }
         return Ok(RegistryAuth::Bearer(token));
     }
+    let invalid = |why: &dyn std::fmt::Display| {
+        Refusal::new(Code::ConfigInvalid, format!("the credentials for {registry}: {why}"))
+            .with_remedy("correct what is stored for this registry, or remove it")
+    };
     match get_credential(registry) {
         Ok(DockerCredential::UsernamePassword(user, password)) => Ok(RegistryAuth::Basic(user, password)),
         Ok(DockerCredential::IdentityToken(_)) => Err(Refusal::new(
@@ -30,7 +41,21 @@ pub(super) fn of(registry: &str) -> Result<RegistryAuth, Refusal> {
             | CredentialRetrievalError::ConfigNotFound
             | CredentialRetrievalError::ConfigReadError,
         ) => Ok(RegistryAuth::Anonymous),
-        Err(error) => Err(Refusal::new(Code::ConfigInvalid, format!("the credentials for {registry}: {error}"))
-            .with_remedy("correct what is stored for this registry, or remove it")),
+        Err(CredentialRetrievalError::HelperFailure { helper, stdout, .. }) => {
+            if stdout.trim() == NOTHING_STORED {
+                return Ok(RegistryAuth::Anonymous);
+            }
+            // What it said is not repeated: it is a program that handles passwords.
+            Err(invalid(&format!("the helper `{}` fails", shown(&helper, 100))))
+        }
+        Err(error) => Err(invalid(&error)),
     }
+}
+
+pub(super) fn token_host() -> Option<String> {
+    set(TOKEN_HOST)
+}
+
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -1,7 +1,7 @@
 //! Publishing to a registry: the component, and its envelope as a referrer of it. The same component and envelope make the same
 //! manifests, so publishing twice changes nothing.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use lockgate_signing::{
     encoding::{hex, sha256},
@@ -9,26 +9,35 @@ use lockgate_signing::{
     predicate::Statement,
 };
 use oci_client::{
-    Reference, RegistryOperation,
+    Client, Reference, RegistryOperation,
+    client::{ClientConfig, ClientProtocol},
+    errors::OciDistributionError,
     manifest::{
         ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageIndex,
         OciImageManifest, OciManifest,
     },
+    secrets::RegistryAuth,
+    token_cache::RegistryTokenType,
 };
 use reqwest::header::HeaderValue;
 use serde_json::json;
 
 use super::{
-    Published, Registry, Session, failed, in_time,
+    Published, Registry, Session, exchange, in_time,
     layout::{EMPTY, EMPTY_CONTENT, ENVELOPE, TITLE, WASM_CONFIG, WASM_LAYER},
     named,
-    pull::by_digest,
+    read::by_digest,
 };
 use crate::{
     error::{Code, Refusal},
     install::Candidate,
+    outbound,
     pack::admission::{EXPORT, IMPORT},
 };
+
+/// To connect, and between two parts of an answer.
+const CONNECT: Duration = Duration::from_secs(5);
+const READ: Duration = Duration::from_secs(30);
 
 impl Registry {
     /// Publishes a component and its envelope under a tag.
@@ -48,26 +57,59 @@ impl Registry {
     }
 
     async fn push_all(&self, pack: &Candidate, envelope: &[u8]) -> Result<Published, Refusal> {
-        let session = self.open(RegistryOperation::Push).await?;
+        let writer = Writer::new(self).await?;
         let component = component_manifest(pack);
-        session.put_blob(&self.reference, &component.layers, &pack.component).await?;
-        session.put_blob(&self.reference, [&component.config], &config(pack)).await?;
-        let subject = session.put_manifest(&self.reference, &component).await?;
+        writer.put_blob(&self.reference, &component.layers, &pack.component).await?;
+        writer.put_blob(&self.reference, [&component.config], &config(pack)).await?;
+        let subject = writer.put_manifest(&self.reference, &component).await?;
 
         let manifest = envelope_manifest(pack, envelope, subject.clone());
-        session.put_blob(&self.reference, &manifest.layers, envelope).await?;
-        session.put_blob(&self.reference, [&manifest.config], EMPTY_CONTENT).await?;
+        writer.put_blob(&self.reference, &manifest.layers, envelope).await?;
+        writer.put_blob(&self.reference, [&manifest.config], EMPTY_CONTENT).await?;
         let (registry, repository) = (self.reference.registry().to_owned(), self.reference.repository().to_owned());
         // A tag in form only: the client takes a reference by digest apart where a registry does not say where it put it.
         let place = Reference::with_tag(registry, repository, descriptor_of(&manifest)?.0.digest);
-        let referrer = session.put_manifest(&place, &manifest).await?;
-        session.refer(&self.reference, &subject, &referrer).await?;
+        let referrer = writer.put_manifest(&place, &manifest).await?;
+        writer.refer(&self.reference, &subject, &referrer).await?;
         let pinned = by_digest(&self.reference, &subject.digest)?;
         Ok(Published { reference: named(&pinned), envelope: referrer.digest })
     }
 }
 
-impl Session {
+/// Who reads, and the library's client, which knows who it is and has nothing to ask a token with.
+struct Writer {
+    session: Session,
+    client: Client,
+}
+
+impl Writer {
+    async fn new(registry: &Registry) -> Result<Self, Refusal> {
+        let session = registry.open(RegistryOperation::Push).await?;
+        let host = registry.reference.resolve_registry();
+        let plain = if registry.plain_http { vec![host.to_owned()] } else { Vec::new() };
+        let config = ClientConfig {
+            protocol: ClientProtocol::HttpsExcept(plain),
+            read_timeout: Some(READ),
+            connect_timeout: Some(CONNECT),
+            user_agent: concat!("lockgate/", env!("CARGO_PKG_VERSION")),
+            ..ClientConfig::default()
+        };
+        let client = Client::try_from(config).map_err(|error| failed(&registry.name(), error))?;
+        match &session.auth {
+            // Without any it asks nobody.
+            RegistryAuth::Anonymous => {}
+            // A token is used as it is.
+            RegistryAuth::Bearer(_) => client.store_auth_if_needed(host, &session.auth).await,
+            // A password would be sent wherever the registry says that tokens come from, were it not taken for the answer of that.
+            RegistryAuth::Basic(user, password) => {
+                let answer = RegistryTokenType::Basic(user.clone(), password.clone());
+                client.store_auth_if_needed(host, &RegistryAuth::Anonymous).await;
+                client.tokens.insert(&registry.reference, RegistryOperation::Push, answer).await;
+            }
+        }
+        Ok(Self { session, client })
+    }
+
     async fn put_blob<'a>(
         &self,
         place: &Reference,
@@ -93,8 +135,7 @@ impl Session {
     /// that the distribution specification has for it (1.1, referrers tag schema).
     async fn refer(&self, place: &Reference, subject: &OciDescriptor, referrer: &OciDescriptor) -> Result<(), Refusal> {
         let pinned = by_digest(place, &subject.digest)?;
-        let known = self.client.pull_referrers(&pinned, None).await;
-        let mut index: OciImageIndex = known.map_err(|error| failed(&named(&pinned), error))?;
+        let mut index: OciImageIndex = self.session.referrers(&pinned, None).await?;
         if index.manifests.iter().any(|entry| entry.digest == referrer.digest) {
             return Ok(());
         }
@@ -111,6 +152,17 @@ impl Session {
         let tag = Reference::with_tag(registry, repository, subject.digest.replace(':', "-"));
         let pushed = self.client.push_manifest(&tag, &OciManifest::ImageIndex(index)).await;
         pushed.map(|_| ()).map_err(|error| failed(&named(&tag), error))
+    }
+}
+
+/// What a failure to write is called here. What the registry says of it is not repeated: it knows who asked, and by what.
+fn failed(what: &str, error: OciDistributionError) -> Refusal {
+    match error {
+        OciDistributionError::RequestError(error) => exchange::failed(what, &outbound::said(error)),
+        OciDistributionError::ServerError { code, .. } => {
+            exchange::failed(what, &format!("the registry does not take it ({code})"))
+        }
+        error => exchange::failed(what, &error.to_string()),
     }
 }
 
