@@ -4,6 +4,7 @@
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential};
 use oci_client::secrets::RegistryAuth;
 
+use super::leads;
 use crate::{
     error::{Code, Refusal},
     outside::shown,
@@ -15,6 +16,9 @@ pub(super) const TOKEN: &str = "LOCKGATE_REGISTRY_TOKEN";
 pub(super) const TOKEN_HOST: &str = "LOCKGATE_REGISTRY_TOKEN_HOST";
 /// What a helper says that has nothing stored, for others to recognise (docker/docker-credential-helpers, `credentials/error.go`).
 const NOTHING_STORED: &str = "credentials not found in native keychain";
+
+/// Under which name tools store what they know of Docker Hub, if it was not stored under its host's.
+const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
 pub(super) fn of(registry: &str) -> Result<RegistryAuth, Refusal> {
     if let Some(token) = set(TOKEN) {
@@ -28,7 +32,11 @@ pub(super) fn of(registry: &str) -> Result<RegistryAuth, Refusal> {
         Refusal::new(Code::ConfigInvalid, format!("the credentials for {registry}: {why}"))
             .with_remedy("correct what is stored for this registry, or remove it")
     };
-    match get_credential(registry) {
+    let stored = match get_credential(registry) {
+        Err(error) if leads::DOCKER_HUB.contains(&registry) && is_nothing(&error) => get_credential(DOCKER_HUB),
+        stored => stored,
+    };
+    match stored {
         Ok(DockerCredential::UsernamePassword(user, password)) => Ok(RegistryAuth::Basic(user, password)),
         Ok(DockerCredential::IdentityToken(_)) => Err(Refusal::new(
             Code::ConfigInvalid,
@@ -36,19 +44,23 @@ pub(super) fn of(registry: &str) -> Result<RegistryAuth, Refusal> {
         )
         .with_remedy(format!("log in with user and password, or give a registry token in {TOKEN}"))),
         // Without any, whatever anybody may read can be read.
-        Err(
-            CredentialRetrievalError::NoCredentialConfigured
-            | CredentialRetrievalError::ConfigNotFound
-            | CredentialRetrievalError::ConfigReadError,
-        ) => Ok(RegistryAuth::Anonymous),
-        Err(CredentialRetrievalError::HelperFailure { helper, stdout, .. }) => {
-            if stdout.trim() == NOTHING_STORED {
-                return Ok(RegistryAuth::Anonymous);
-            }
-            // What it said is not repeated: it is a program that handles passwords.
+        Err(error) if is_nothing(&error) => Ok(RegistryAuth::Anonymous),
+        // What it said is not repeated: it is a program that handles passwords.
+        Err(CredentialRetrievalError::HelperFailure { helper, .. }) => {
             Err(invalid(&format!("the helper `{}` fails", shown(&helper, 100))))
         }
         Err(error) => Err(invalid(&error)),
+    }
+}
+
+/// Whether it says that nothing is stored, and not that something is wrong.
+fn is_nothing(error: &CredentialRetrievalError) -> bool {
+    match error {
+        CredentialRetrievalError::NoCredentialConfigured
+        | CredentialRetrievalError::ConfigNotFound
+        | CredentialRetrievalError::ConfigReadError => true,
+        CredentialRetrievalError::HelperFailure { stdout, .. } => stdout.trim() == NOTHING_STORED,
+        _ => false,
     }
 }
 

@@ -9,7 +9,7 @@ use reqwest::{
 use crate::{outbound, outside::shown};
 
 /// Docker Hub, and the one service that gives tokens for it.
-const DOCKER_HUB: &[&str] = &["index.docker.io", "registry-1.docker.io"];
+pub(super) const DOCKER_HUB: &[&str] = &["index.docker.io", "registry-1.docker.io"];
 const DOCKER_HUB_TOKENS: &str = "auth.docker.io";
 
 /// Where a layer is, which registries keep elsewhere. Never at an address inside that the registry does not have itself: a name can
