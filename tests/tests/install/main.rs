@@ -4,7 +4,6 @@
 mod compatibility;
 mod elsewhere;
 mod places;
-mod registry;
 mod round_trip;
 mod trust;
 mod world;
