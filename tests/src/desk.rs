@@ -217,6 +217,11 @@ impl Started {
         said
     }
 
+    /// Whether it has not ended by itself.
+    pub fn goes_on(&mut self) -> bool {
+        self.child.try_wait().expect("its state").is_none()
+    }
+
     /// Interrupts it, and waits for its end.
     ///
     /// # Panics

@@ -45,17 +45,19 @@ async fn host() -> Host {
          secret_file = \"oncall.secret\"\n"
     );
     let site = site(&more).await;
-    site.write("oncall.secret", &"0123456789abcdef".repeat(4));
     let mut desk = desk_of(&site);
+    desk.succeeds("(umask 077; echo \"whsec_$(openssl rand -base64 32)\" > oncall.secret)").await;
     // The first account is made before the first start, which then prints no link.
     let made = desk.succeeds("lockgate account create heidi --role admin --json").await;
     let service = block("docs/operating.md", "ini", "ExecStart");
     let line = service.lines().find_map(|line| line.strip_prefix("ExecStart=")).expect("what is started");
-    assert!(line.ends_with(" serve"), "{line}");
+    let plain = line.replace("/usr/local/bin/", "").replace(" --config /etc/lockgate/lockgate.toml", "");
+    assert_eq!(plain, "lockgate serve", "{line}");
     let config = site.path("lockgate.toml").display().to_string();
     let line = line.replace("/usr/local/bin/lockgate", LOCKGATE).replace("/etc/lockgate/lockgate.toml", &config);
-    let server = desk.start(&line);
+    let mut server = desk.start(&line);
     while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        assert!(server.goes_on(), "the server has ended");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     let host = Host { site, server, port };

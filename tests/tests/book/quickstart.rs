@@ -46,7 +46,9 @@ fn a_reader_has_a_host_that_works() {
         walk.next("lockgate-sign sign").await;
         let inspected = walk.desk.succeeds("lockgate pack inspect dist/postgres-1.0.0.wasm").await;
         assert!(inspected.contains("postgres.terminate_backend  risk high"), "{inspected}");
-        assert!(walk.desk.succeeds("lockgate pack docs dist/postgres-1.0.0.wasm").await.starts_with("# postgres"));
+        assert!(
+            walk.desk.succeeds("lockgate pack docs dist/postgres-1.0.0.wasm").await.starts_with("# `postgres 1.0.0`")
+        );
 
         // The two files, with the reader's own key and server in them.
         let key: Json = serde_json::from_str(&walk.desk.succeeds("lockgate-sign key show publisher.key --json").await)

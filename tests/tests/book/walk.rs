@@ -92,28 +92,44 @@ impl Drop for Walk<'_> {
 }
 
 /// Whether something says what is shown: the same lines one after the other, where `…` stands for any lines, and at the end of a
-/// line for the rest of it. Numbers, digests and the widths of columns are other each time.
+/// line for the rest of it. Numbers, digests, the widths of columns and where quoted text is broken are other each time.
 fn says(shown: &[String], said: &str) -> Result<(), String> {
-    let said: Vec<String> = said.lines().map(plain).collect();
+    let shown = plain_lines(shown.iter().map(String::as_str));
+    let said = plain_lines(said.lines());
     let (mut at, mut may_skip) = (0, false);
-    for run in shown.split_inclusive(|line| line.trim() == "…") {
-        let lines: Vec<String> = run.iter().filter(|line| line.trim() != "…").map(|line| plain(line)).collect();
+    for run in shown.split_inclusive(|line| line == "…") {
+        let lines: Vec<&String> = run.iter().filter(|line| *line != "…").collect();
         let fits = |from: usize| {
             said.get(from..from + lines.len()).is_some_and(|said| {
                 lines.iter().zip(said).all(|(shown, said)| match shown.strip_suffix('…') {
                     Some(begins) => said.starts_with(begins.trim_end()),
-                    None => shown == said,
+                    None => *shown == said,
                 })
             })
         };
         let last = if may_skip { said.len() } else { at };
         let found = (at..=last).find(|from| fits(*from)).ok_or_else(|| run.join("\n"))?;
-        (at, may_skip) = (found + lines.len(), run.last().is_some_and(|line| line.trim() == "…"));
+        (at, may_skip) = (found + lines.len(), run.last().is_some_and(|line| line == "…"));
     }
-    if !shown.is_empty() && !may_skip && at < said.len() {
-        return Err(format!("nothing about: {}", said[at]));
+    match said.get(at) {
+        Some(more) if !shown.is_empty() && !may_skip => Err(format!("nothing about: {more}")),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// Lines without what is other each time; those of one quotation, which have a bar before them, are one.
+fn plain_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut plain_lines: Vec<String> = Vec::new();
+    for line in lines.map(plain) {
+        match (line.strip_prefix("| "), plain_lines.last_mut()) {
+            (Some(more), Some(begun)) if begun.starts_with("| ") => {
+                begun.push(' ');
+                begun.push_str(more);
+            }
+            _ => plain_lines.push(line),
+        }
+    }
+    plain_lines
 }
 
 /// A line without what is other each time.
@@ -140,7 +156,7 @@ fn plain(line: &str) -> String {
 #[test]
 fn what_a_page_shows_is_compared_with_what_is_said() {
     let page = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-    let said = "one  12 s\n| two 9c1f-03ab-77d0\nthree, and more\nfour\n";
+    let said = "one  12 s\n  | two\n  | 9c1f-03ab-77d0\nthree, and more\nfour\n";
     for good in [
         "",
         "one 3 s\n…",
