@@ -5,7 +5,10 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     fs,
-    os::unix::{fs::PermissionsExt as _, fs::symlink},
+    os::unix::{
+        fs::{PermissionsExt as _, symlink},
+        process::ExitStatusExt as _,
+    },
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -230,7 +233,9 @@ impl Started {
         let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).expect("it runs");
         kill_process(id, Signal::INT).expect("it hears");
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends").expect("its end");
-        assert!(status.success(), "$ {}\n{status}", self.line);
+        // Some have nothing to bring in order, and may not have begun to listen.
+        let is_interrupted = status.signal() == Some(Signal::INT.as_raw());
+        assert!(status.success() || is_interrupted, "$ {}\n{status}", self.line);
     }
 }
 

@@ -18,6 +18,7 @@ use By::{Elsewhere, Here};
 const CLAIMS: &[(&str, &str, By)] = &[
     ("docs/approvals.md", "", Here("approvals.rs")),
     ("docs/mcp.md", "", Here("mcp.rs")),
+    ("docs/notifications.md", "", Here("notifications.rs")),
     ("docs/operating.md", "", Here("operating.rs")),
     ("docs/packs/authoring-javascript.md", "", Elsewhere("tests/tests/examples/first_pack.rs")),
     ("docs/packs/authoring-python.md", "", Elsewhere("tests/tests/examples/first_pack.rs")),
@@ -43,6 +44,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
         "rustup target add",
         "changes the machine's compiler, and a machine may have another",
     ),
+    ("docs/observability.md", "cargo test --workspace --test incident", "is a test; it measures for minutes"),
     ("docs/performance.md", "make bench", "measures for minutes, in a release build"),
     ("docs/performance.md", "cargo run --release -p lockgate-benches", "measures for minutes, in a release build"),
 ];
@@ -59,6 +61,19 @@ fn exception(page: &str, text: &str) -> Option<usize> {
 /// Whether a command of a page is run by this binary.
 pub fn is_run_here(page: &str, shown: &Shown) -> bool {
     exception(page, &shown.text).is_none() && matches!(claim(page, &shown.section), Some(Here(_)))
+}
+
+/// What looks like a command in a block that is only indented.
+fn indented(page: &str) -> impl Iterator<Item = &str> {
+    let mut inside = false;
+    let mut after_nothing = false;
+    page.lines().filter(move |line| {
+        inside ^= line.trim_start().starts_with("```");
+        let begins = after_nothing && !inside;
+        after_nothing = line.is_empty();
+        let first = line.strip_prefix("    ").and_then(|line| line.split_once(' ')).map(|(word, _)| word);
+        begins && first.is_some_and(|word| word == "$" || word.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
+    })
 }
 
 #[test]
@@ -79,11 +94,12 @@ fn every_command_of_every_page_is_run_by_a_test() {
                 None => wrong.push(format!("{name}: nobody runs `{}`", shown.text)),
             }
         }
-        // A block of commands that is written in another way would not be found.
+        // Commands that are written in another way would not be found.
         for block in blocks(&page).iter().filter(|block| !matches!(block.language.as_str(), "console" | "sh")) {
             let is_command = |line: &&String| ["lockgate ", "lockgate-sign ", "$ "].iter().any(|p| line.starts_with(p));
             wrong.extend(block.lines.iter().find(is_command).map(|line| format!("{name}: a console? `{line}`")));
         }
+        wrong.extend(indented(&page).map(|line| format!("{name}: a console? `{line}`")));
     }
     wrong.extend((0..CLAIMS.len()).filter(|at| !met.contains(at)).map(|at| format!("{}: no command", CLAIMS[at].0)));
     wrong.extend((0..NOT_RUN.len()).filter(|at| !needed.contains(at)).map(|at| format!("no {}", NOT_RUN[at].1)));

@@ -159,18 +159,20 @@ async fn push(publisher: &mut Desk, repository: &str, version: &str) -> String {
 
 /// What the page says in its table: each rule is made, decides, and is taken back.
 async fn rules(desk: &mut Desk) {
-    const EXPLAIN: &str = "lockgate trust explain inventory-1.0.0.wasm";
+    const EXPLAIN: &str = "lockgate trust explain inventory-1.1.0.wasm";
     desk.succeeds("lockgate trust remove rollback inventory 1.0.0").await;
-    desk.succeeds("lockgate trust add minimum inventory 1.1.0").await;
+    desk.succeeds("lockgate trust add minimum inventory 1.2.0").await;
     assert_eq!(desk.run(EXPLAIN).await.code, 1);
     desk.succeeds("lockgate trust remove minimum inventory --yes").await;
-    desk.succeeds("lockgate trust add pin inventory 1.0.0 inventory-1.0.0.wasm").await;
+    desk.succeeds("lockgate trust add pin inventory 1.1.0 inventory-1.1.0.wasm").await;
     assert!(desk.succeeds(EXPLAIN).await.contains("pinned"));
-    desk.succeeds("lockgate trust remove pin inventory 1.0.0 --yes").await;
+    desk.succeeds("lockgate trust remove pin inventory 1.1.0 --yes").await;
     desk.succeeds("lockgate trust revoke pack inventory-1.1.0.wasm").await;
-    assert_eq!(desk.run("lockgate trust explain inventory-1.1.0.wasm").await.code, 1);
+    let refused = desk.run(EXPLAIN).await;
+    assert!(refused.code == 1 && refused.out.contains("refused [revoked]"), "{refused:?}");
     desk.succeeds("lockgate trust revoke key acme-release").await;
-    assert_eq!(desk.run(EXPLAIN).await.code, 1);
+    let refused = desk.run("lockgate trust explain inventory-1.0.0.wasm").await;
+    assert!(refused.code == 1 && refused.out.contains("refused [revoked]"), "{refused:?}");
     desk.succeeds("lockgate trust remove publisher acme").await;
     desk.succeeds("lockgate trust remove key acme-release").await;
     assert!(desk.succeeds("lockgate trust list").await.contains("nobody is trusted"));

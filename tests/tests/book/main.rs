@@ -6,6 +6,7 @@ mod claims;
 mod installing;
 mod links;
 mod mcp;
+mod notifications;
 mod operating;
 mod pages;
 mod portal;

@@ -2,7 +2,6 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use axum::{Router, http::StatusCode};
 use lockgate_tests::{
     browser::Browser,
     desk::Started,
@@ -29,24 +28,14 @@ async fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.and_then(|l| l.local_addr()).expect("a port").port()
 }
 
-/// Takes what is told to people.
-async fn receiver() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let at = format!("http://{}/lockgate", listener.local_addr().expect("an address"));
-    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(async || StatusCode::NO_CONTENT)).await });
-    at
-}
-
 async fn host() -> Host {
-    let (port, agents, hook) = (free_port().await, free_port().await, receiver().await);
+    let (port, agents) = (free_port().await, free_port().await);
     let more = format!(
         "[mcp.http]\nlisten = \"127.0.0.1:{agents}\"\n[portal]\nlisten = \"127.0.0.1:{port}\"\n[approvals]\n\
-         url = \"http://localhost:{port}\"\n[[notify]]\nname = \"oncall\"\nkind = \"webhook\"\nurl = \"{hook}\"\n\
-         secret_file = \"oncall.secret\"\n"
+         url = \"http://localhost:{port}\"\n"
     );
     let site = site(&more).await;
     let mut desk = desk_of(&site);
-    desk.succeeds("(umask 077; echo \"whsec_$(openssl rand -base64 32)\" > oncall.secret)").await;
     // The first account is made before the first start, which then prints no link.
     let made = desk.succeeds("lockgate account create heidi --role admin --json").await;
     let service = block("docs/operating.md", "ini", "ExecStart");
@@ -95,8 +84,6 @@ fn people_get_accounts_and_one_decides_from_another_machine() {
         let host = host().await;
         // The accounts where the host is, the decision elsewhere: without its configuration and its state.
         let (mut there, mut laptop) = (desk_of(&host.site), desk());
-        let sent = there.succeeds("lockgate notify test").await;
-        assert!(sent.starts_with("ok      oncall (webhook)"), "{sent}");
         let agent = agent(&there).await;
         let victim = idle("payroll").await;
         let held = agent.asks("postgres.terminate_backend", "primary", json!({ "pid": victim.pid })).await;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use lockgate_tests::desk::{Desk, Said};
+use lockgate_tests::desk::{Desk, Said, Started};
 
 use crate::{
     claims,
@@ -53,6 +53,12 @@ impl<'a> Walk<'a> {
         let said = self.desk.typed(&shown.text, answers).await;
         self.look(&shown, &said, 0);
         said
+    }
+
+    /// Starts the page's next command, which goes on until it is interrupted.
+    pub fn starts(&mut self, begins: &str) -> Started {
+        let shown = self.take(begins);
+        self.desk.start(&shown.text)
     }
 
     fn take(&mut self, begins: &str) -> Shown {
