@@ -194,9 +194,10 @@ impl Desk {
     /// Starts what goes on until it is interrupted.
     #[must_use]
     pub fn start(&self, line: &str) -> Started {
+        let errors = tempfile::NamedTempFile::new().expect("a file");
         let mut command = self.command("sh");
-        command.args(["-ec", &format!("exec {line}")]).stderr(Stdio::inherit());
-        Started { line: line.to_owned(), child: command.spawn().expect("a shell"), seen: Vec::new() }
+        command.args(["-ec", &format!("exec {line}")]).stderr(errors.reopen().expect("the file"));
+        Started { line: line.to_owned(), child: command.spawn().expect("a shell"), seen: Vec::new(), errors }
     }
 }
 
@@ -205,6 +206,7 @@ pub struct Started {
     line: String,
     child: Child,
     seen: Vec<u8>,
+    errors: tempfile::NamedTempFile,
 }
 
 impl Started {
@@ -216,13 +218,22 @@ impl Started {
         let out = self.child.stdout.as_mut().expect("a pipe");
         let found = until(out, &mut self.seen, 0, text).await;
         let said = String::from_utf8_lossy(&self.seen).into_owned();
-        assert!(found.is_some(), "$ {}\nnever says {text:?}: {said}", self.line);
+        assert!(found.is_some(), "$ {}\nnever says {text:?}: {said}{}", self.line, self.errors());
         said
     }
 
-    /// Whether it has not ended by itself.
-    pub fn goes_on(&mut self) -> bool {
-        self.child.try_wait().expect("its state").is_none()
+    /// Looks that it has not ended by itself.
+    ///
+    /// # Panics
+    /// If it has; with what it said.
+    pub fn goes_on(&mut self) {
+        let status = self.child.try_wait().expect("its state");
+        assert!(status.is_none(), "$ {}\n{status:?}\n{}", self.line, self.errors());
+    }
+
+    /// What it said on its standard error.
+    fn errors(&self) -> String {
+        fs::read_to_string(self.errors.path()).unwrap_or_default()
     }
 
     /// Interrupts it, and waits for its end.
@@ -235,7 +246,7 @@ impl Started {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends").expect("its end");
         // Some have nothing to bring in order, and may not have begun to listen.
         let is_interrupted = status.signal() == Some(Signal::INT.as_raw());
-        assert!(status.success() || is_interrupted, "$ {}\n{status}", self.line);
+        assert!(status.success() || is_interrupted, "$ {}\n{status}\n{}", self.line, self.errors());
     }
 }
 

@@ -6,10 +6,11 @@ use lockgate_tests::site::root;
 
 use crate::pages::{Shown, blocks, commands, pages};
 
-/// Where the commands of a page, or of one section of it, are run: by a file of this binary, or by another test.
+/// Where the commands of a page, or of one section of it, are run: by a file of this binary, or by another test, with how many it runs,
+/// so that whoever adds one looks whether that test runs it.
 enum By {
     Here(&'static str),
-    Elsewhere(&'static str),
+    Elsewhere(&'static str, usize),
 }
 
 use By::{Elsewhere, Here};
@@ -20,18 +21,18 @@ const CLAIMS: &[(&str, &str, By)] = &[
     ("docs/mcp.md", "", Here("mcp.rs")),
     ("docs/notifications.md", "", Here("notifications.rs")),
     ("docs/operating.md", "", Here("operating.rs")),
-    ("docs/packs/authoring-javascript.md", "", Elsewhere("tests/tests/examples/first_pack.rs")),
-    ("docs/packs/authoring-python.md", "", Elsewhere("tests/tests/examples/first_pack.rs")),
-    ("docs/packs/authoring-rust.md", "", Elsewhere("tests/tests/examples/first_pack.rs")),
-    ("docs/packs/authoring.md", "", Elsewhere("tests/tests/pack_author.rs")),
+    ("docs/packs/authoring-javascript.md", "", Elsewhere("tests/tests/examples/first_pack.rs", 12)),
+    ("docs/packs/authoring-python.md", "", Elsewhere("tests/tests/examples/first_pack.rs", 13)),
+    ("docs/packs/authoring-rust.md", "", Elsewhere("tests/tests/examples/first_pack.rs", 11)),
+    ("docs/packs/authoring.md", "", Elsewhere("tests/tests/pack_author.rs", 8)),
     ("docs/packs/installing.md", "", Here("installing.rs")),
     ("docs/policy.md", "", Here("operating.rs")),
     ("docs/portal.md", "", Here("portal.rs")),
     ("docs/quickstart.md", "", Here("quickstart.rs")),
     ("docs/record.md", "", Here("record.rs")),
-    ("docs/signing-in-ci.md", "", Elsewhere("signing/tests/signing/pipeline.rs")),
+    ("docs/signing-in-ci.md", "", Elsewhere("signing/tests/signing/pipeline.rs", 1)),
     ("docs/signing.md", "", Here("signing.rs")),
-    ("docs/signing.md", "Rotating a key", Elsewhere("signing/tests/signing/rotation.rs")),
+    ("docs/signing.md", "Rotating a key", Elsewhere("signing/tests/signing/rotation.rs", 3)),
     ("docs/standing-approvals.md", "", Here("standing.rs")),
 ];
 
@@ -49,8 +50,9 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("docs/performance.md", "cargo run --release -p lockgate-benches", "measures for minutes, in a release build"),
 ];
 
-fn claim(page: &str, section: &str) -> Option<&'static By> {
-    let of = |section: &str| CLAIMS.iter().find(|claim| claim.0 == page && claim.1 == section).map(|claim| &claim.2);
+/// Who runs the commands of a section: its own claim, or that of its page.
+fn claim(page: &str, section: &str) -> Option<usize> {
+    let of = |section: &str| CLAIMS.iter().position(|claim| claim.0 == page && claim.1 == section);
     of(section).or_else(|| of(""))
 }
 
@@ -60,7 +62,8 @@ fn exception(page: &str, text: &str) -> Option<usize> {
 
 /// Whether a command of a page is run by this binary.
 pub fn is_run_here(page: &str, shown: &Shown) -> bool {
-    exception(page, &shown.text).is_none() && matches!(claim(page, &shown.section), Some(Here(_)))
+    exception(page, &shown.text).is_none()
+        && claim(page, &shown.section).is_some_and(|at| matches!(CLAIMS[at].2, Here(_)))
 }
 
 /// What looks like a command in a block that is only indented.
@@ -78,7 +81,7 @@ fn indented(page: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn every_command_of_every_page_is_run_by_a_test() {
-    let (mut count, mut met, mut needed, mut wrong) = (0, BTreeSet::new(), BTreeSet::new(), Vec::new());
+    let (mut count, mut run, mut needed, mut wrong) = (0, vec![0; CLAIMS.len()], BTreeSet::new(), Vec::new());
     for (name, page) in pages() {
         for shown in commands(&page) {
             count += 1;
@@ -86,11 +89,8 @@ fn every_command_of_every_page_is_run_by_a_test() {
                 needed.insert(exception);
                 continue;
             }
-            let of = CLAIMS.iter().position(|claim| claim.0 == name && claim.1 == shown.section);
-            match of.or_else(|| CLAIMS.iter().position(|claim| claim.0 == name && claim.1.is_empty())) {
-                Some(claim) => {
-                    met.insert(claim);
-                }
+            match claim(&name, &shown.section) {
+                Some(claim) => run[claim] += 1,
                 None => wrong.push(format!("{name}: nobody runs `{}`", shown.text)),
             }
         }
@@ -101,7 +101,15 @@ fn every_command_of_every_page_is_run_by_a_test() {
         }
         wrong.extend(indented(&page).map(|line| format!("{name}: a console? `{line}`")));
     }
-    wrong.extend((0..CLAIMS.len()).filter(|at| !met.contains(at)).map(|at| format!("{}: no command", CLAIMS[at].0)));
+    for ((page, section, by), run) in CLAIMS.iter().zip(run) {
+        match by {
+            Elsewhere(file, knows) if run != *knows => {
+                wrong.push(format!("{page}: {section} has {run} commands, and {file} runs {knows}"));
+            }
+            _ if run == 0 => wrong.push(format!("{page}: {section} has no command")),
+            _ => {}
+        }
+    }
     wrong.extend((0..NOT_RUN.len()).filter(|at| !needed.contains(at)).map(|at| format!("no {}", NOT_RUN[at].1)));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(count > 80, "{count} commands were found");
@@ -113,7 +121,7 @@ fn whoever_is_said_to_run_a_page_does_so() {
         let (file, name) = match by {
             // A walk that ends before its page does fails.
             Here(file) => (format!("tests/tests/book/{file}"), format!("Walk::of(\"{page}\"")),
-            Elsewhere(file) => ((*file).to_owned(), page.rsplit('/').next().expect("a name").to_owned()),
+            Elsewhere(file, _) => ((*file).to_owned(), page.rsplit('/').next().expect("a name").to_owned()),
         };
         let text = fs::read_to_string(root().join(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         assert!(text.contains(&name), "{file} does not run {page}");
