@@ -1,9 +1,13 @@
 //! What the tests that cross a boundary share: a throwaway cluster for each test binary, started when it is first asked for,
 //! and gone with the process (its watchdog sees to that).
 
+pub mod agent;
 pub mod answers;
+pub mod browser;
 pub mod clients;
+pub mod desk;
 pub mod guest;
+pub mod registry;
 pub mod servers;
 pub mod session;
 pub mod site;

@@ -1,22 +1,17 @@
 //! "Write your first pack", word for word: every command of the three pages in order, each file that they show, and at the end the
 //! pack's action called over MCP.
 
-use std::{
-    fs,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use lockgate::postgres::throwaway::{Cluster, Options};
 use lockgate_tests::{
     AGENT,
+    agent::Agent,
+    desk::Desk,
     session::run,
     site::{root, target_toml},
 };
 use serde_json::{Value as Json, json};
-
-use crate::agent::Agent;
 
 /// What a page says: commands, and files by their names.
 enum Step {
@@ -51,65 +46,16 @@ fn steps(page: &str) -> Vec<Step> {
     steps
 }
 
-/// Somebody's machine: their directory, and programs.
-struct Desk {
-    home: tempfile::TempDir,
-    at: PathBuf,
-}
-
-impl Desk {
-    fn new() -> Self {
-        let home = tempfile::tempdir().expect("a directory");
-        let bin = home.path().join("bin");
-        fs::create_dir(&bin).expect("a directory");
-        let lockgate = Path::new(env!("CARGO_BIN_EXE_lockgate_cli"));
-        for (name, program) in
-            [("lockgate", lockgate.to_owned()), ("lockgate-sign", lockgate.with_file_name("lockgate-sign"))]
-        {
-            assert!(program.is_file(), "{} was not built", program.display());
-            symlink(program, bin.join(name)).expect("a link");
-        }
-        let at = home.path().join("work");
-        fs::create_dir(&at).expect("a directory");
-        Self { home, at }
-    }
-
-    fn run(&mut self, line: &str) -> String {
-        if let Some(directory) = line.strip_prefix("cd ") {
-            self.at.push(directory);
-            return String::new();
-        }
-        let path = format!("{}:{}", self.home.path().join("bin").display(), std::env::var("PATH").expect("a path"));
-        let mut command = Command::new("sh");
-        command.args(["-ec", line]).current_dir(&self.at).env("PATH", path);
-        // What setup has fetched is not fetched again.
-        command
-            .env("npm_config_prefer_offline", "true")
-            .env("npm_config_fund", "false")
-            .env("npm_config_audit", "false");
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("LOCKGATE") && name != "LOCKGATE_WASM_TOOLCHAIN") {
-                command.env_remove(name);
-            }
-        }
-        let output = command.output().expect("a shell");
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "$ {line}\n{out}{err}");
-        println!("$ {line}\n{out}");
-        out.into_owned()
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.at.join(name), text).expect("a file");
-    }
-}
-
 /// Does what the page says, and calls what it leads to.
 async fn follow(page: &str, lends: impl Fn(&Path)) -> Json {
     let cluster = Cluster::primary(Options::default()).start().await.expect("a server");
     cluster.execute(&format!("CREATE ROLE {AGENT} LOGIN IN ROLE pg_monitor")).await.expect("a role");
     cluster.execute("CREATE TABLE public.things AS SELECT generate_series(1, 1000) AS id").await.expect("a table");
-    let mut desk = Desk::new();
+    let mut desk = Desk::new(env!("CARGO_BIN_EXE_lockgate_cli").as_ref());
+    // What setup has fetched is not fetched again.
+    desk.set("npm_config_prefer_offline", "true");
+    desk.set("npm_config_fund", "false");
+    desk.set("npm_config_audit", "false");
     let page = fs::read_to_string(root().join("docs/packs").join(page)).expect("the page");
     let mut key = String::new();
     let steps = steps(&page);
@@ -119,9 +65,9 @@ async fn follow(page: &str, lends: impl Fn(&Path)) -> Json {
             // A machine has it, or Debian's compiler, which scripts/setup installs.
             Step::Run(line) if line.starts_with("rustup ") => {}
             Step::Run(line) => {
-                let said = desk.run(&line);
+                let said = desk.succeeds(&line).await;
                 if line.starts_with("cd ") {
-                    lends(&desk.at);
+                    lends(desk.at());
                 }
                 if line.starts_with("lockgate-sign key generate") {
                     key = said
@@ -145,7 +91,7 @@ async fn follow(page: &str, lends: impl Fn(&Path)) -> Json {
             }
         }
     }
-    let agent = Agent::start(&desk.at.join("lockgate.toml")).await;
+    let agent = Agent::start(env!("CARGO_BIN_EXE_lockgate_cli").as_ref(), &desk.path("lockgate.toml")).await;
     agent.call("my-pack.largest_tables", "primary", json!({})).await
 }
 

@@ -4,13 +4,12 @@
 use lockgate::postgres::throwaway::{Cluster, Options};
 use lockgate_tests::{
     AGENT,
+    agent::Agent,
     servers::{fetched, majors},
     session::run,
     site::{BuiltPack, Site, cache_toml},
 };
 use serde_json::{Map, Value as Json, json};
-
-use crate::agent::Agent;
 
 const PACKS: [&str; 3] = ["packs/examples/rust", "packs/examples/javascript", "packs/examples/python"];
 
@@ -62,7 +61,7 @@ fn each_language_has_a_pack_that_an_unchanged_host_runs() {
         for directory in PACKS {
             site.add(&BuiltPack::build(directory).await);
         }
-        let agent = Agent::start(&site.path("lockgate.toml")).await;
+        let agent = Agent::start(env!("CARGO_BIN_EXE_lockgate_cli").as_ref(), &site.path("lockgate.toml")).await;
         for cluster in &clusters {
             let target = name(cluster);
             audits_connections(&agent, &target).await;

@@ -14,12 +14,11 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use lockgate_tests::certificates;
+use lockgate_tests::registry::{PASSWORD, Registry, USER};
 use serde_json::json;
 
 use crate::{
     asked::Asked,
-    registry::{PASSWORD, Registry, USER},
     world::{Said, World, inventory, sha256, text},
 };
 

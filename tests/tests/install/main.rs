@@ -7,7 +7,6 @@ mod elsewhere;
 mod hostile;
 mod login;
 mod places;
-mod registry;
 mod round_trip;
 mod trust;
 mod world;

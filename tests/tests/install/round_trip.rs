@@ -3,17 +3,14 @@
 use std::{fs, os::unix::fs::MetadataExt as _};
 
 use lockgate_signing::{encoding, key::PrivateKey};
-use lockgate_tests::site::BuiltPack;
+use lockgate_tests::{registry::Registry, site::BuiltPack};
 use oci_client::{
     Client, Reference,
     client::{ClientConfig, ClientProtocol},
     manifest::{ImageIndexEntry, OciDescriptor, OciImageIndex, OciImageManifest, OciManifest},
 };
 
-use crate::{
-    registry::Registry,
-    world::{World, envelope, inventory, sha256, text},
-};
+use crate::world::{World, envelope, inventory, sha256, text};
 
 /// Publishes a pack, and returns its digest in the registry.
 async fn push(world: &World, registry: &Registry, pack: &BuiltPack, tag: &str) -> String {

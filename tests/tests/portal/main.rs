@@ -4,7 +4,6 @@
 mod api;
 mod attempts;
 mod authenticator;
-mod browser;
 mod crowd;
 mod decide;
 mod doors;
@@ -27,3 +26,5 @@ mod serve;
 mod sessions;
 mod standing;
 mod world;
+
+use lockgate_tests::browser;

@@ -11,28 +11,36 @@ use tokio::{
 /// An answer.
 #[derive(Clone, Debug)]
 pub struct Reply {
+    /// Its status.
     pub status: u16,
+    /// Its headers, in order.
     pub headers: Vec<(String, String)>,
+    /// Its body.
     pub body: String,
 }
 
 impl Reply {
+    /// The first header of a name.
+    #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// Where it leads.
+    #[must_use]
     pub fn to(&self) -> &str {
         self.header("location").unwrap_or_default()
     }
 
     /// The `Set-Cookie` of a name.
+    #[must_use]
     pub fn cookie(&self, name: &str) -> Option<&str> {
         let set = self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case("set-cookie"));
         set.map(|(_, value)| value.as_str()).find(|value| value.starts_with(&format!("{name}=")))
     }
 
     /// The value of the first field of this name in a form of the page.
+    #[must_use]
     pub fn field(&self, name: &str) -> Option<String> {
         let at = self.body.find(&format!("name=\"{name}\""))?;
         let end = at + self.body[at..].find('>')?;
@@ -43,6 +51,7 @@ impl Reply {
     }
 
     /// An attribute of the page that stands there once.
+    #[must_use]
     pub fn attribute(&self, name: &str) -> Option<String> {
         Some(unescaped(self.body.split_once(&format!("{name}=\""))?.1.split('"').next()?))
     }
@@ -56,22 +65,34 @@ fn unescaped(text: &str) -> String {
 #[derive(Clone, Debug)]
 pub struct Browser {
     at: SocketAddr,
+    /// Where it says that its forms come from.
     pub origin: String,
+    /// What it says that it wants to speak to.
     pub host: String,
+    /// Its cookies.
     pub jar: BTreeMap<String, String>,
 }
 
 impl Browser {
+    /// One that has been nowhere, and connects there.
+    ///
+    /// # Panics
+    /// If the origin is none.
+    #[must_use]
     pub fn new(at: SocketAddr, origin: &str) -> Self {
         let host = origin.split_once("://").expect("an origin").1.to_owned();
         Self { at, origin: origin.to_owned(), host, jar: BTreeMap::new() }
     }
 
+    /// Loads a page.
     pub async fn get(&mut self, path: &str) -> Reply {
         self.send("GET", path, &[], "").await
     }
 
     /// Sends a form that stands on a page: with its token, as a browser would.
+    ///
+    /// # Panics
+    /// If there is none on the page.
     pub async fn submit(&mut self, page: &str, action: &str, fields: &[(&str, &str)]) -> Reply {
         let token = self.get(page).await.field("csrf").expect("a form on the page");
         self.post_from(page, action, &token, fields).await
@@ -90,6 +111,9 @@ impl Browser {
     }
 
     /// Sends anything, with the cookies, and keeps those that come back.
+    ///
+    /// # Panics
+    /// If nobody listens.
     pub async fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
         let mut all: Vec<(&str, String)> = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
@@ -140,6 +164,10 @@ impl Browser {
 }
 
 /// Reads an answer that ends with its connection.
+///
+/// # Panics
+/// If it is none.
+#[must_use]
 pub fn parsed(bytes: &[u8]) -> Reply {
     let text = String::from_utf8_lossy(bytes);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head: {text:?}"));
@@ -156,6 +184,7 @@ pub fn parsed(bytes: &[u8]) -> Reply {
 }
 
 /// Fields as a form sends them.
+#[must_use]
 pub fn encoded(fields: &[(&str, &str)]) -> String {
     let escaped = |text: &str| {
         let one = |byte: u8| {
