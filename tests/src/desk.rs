@@ -62,7 +62,9 @@ impl Desk {
         let mut path = bin.into_os_string();
         path.push(":");
         path.push(std::env::var_os("PATH").expect("a path"));
-        Self { home, at, variables: BTreeMap::from([("PATH".to_owned(), path)]) }
+        let cache = home.path().join("cache").into_os_string();
+        let variables = BTreeMap::from([("PATH".to_owned(), path), ("XDG_CACHE_HOME".to_owned(), cache)]);
+        Self { home, at, variables }
     }
 
     /// Where they are.

@@ -31,7 +31,7 @@ impl Desk {
 
     fn run(&self, args: &[&str]) -> Ended {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lockgate_cli"));
-        command.args(args).current_dir(self.0.path());
+        command.args(args).current_dir(self.0.path()).env("XDG_CACHE_HOME", self.path("cache"));
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
             if name.starts_with("PG") && !name.starts_with("PG_BIN") || name == "LOCKGATE_CONFIG" {

@@ -14,7 +14,10 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use lockgate_tests::registry::{PASSWORD, Registry, USER};
+use lockgate_tests::{
+    certificates,
+    registry::{PASSWORD, Registry, USER},
+};
 use serde_json::json;
 
 use crate::{
