@@ -91,10 +91,10 @@ fn described(resolve: &Resolve, interface: &Interface, id: wit_parser::TypeId, k
     };
     match &kind.kind {
         TypeDefKind::Record(record) => {
-            record.fields.iter().for_each(|field| line(&field.name, Some(&field.ty), &field.docs))
+            record.fields.iter().for_each(|field| line(&field.name, Some(&field.ty), &field.docs));
         }
         TypeDefKind::Variant(variant) => {
-            variant.cases.iter().for_each(|case| line(&case.name, case.ty.as_ref(), &case.docs))
+            variant.cases.iter().for_each(|case| line(&case.name, case.ty.as_ref(), &case.docs));
         }
         TypeDefKind::Enum(cases) => cases.cases.iter().for_each(|case| line(&case.name, None, &case.docs)),
         _ => {
