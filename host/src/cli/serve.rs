@@ -6,7 +6,10 @@ mod people;
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::terminal;
@@ -159,23 +162,19 @@ fn unusable(error: &OAuthSettingsError) -> Refusal {
     Refusal::new(Code::ConfigInvalid, format!("[mcp.http.oauth] {error}"))
 }
 
-/// Cancelled by SIGINT or SIGTERM.
+/// Cancelled by SIGINT or SIGTERM, from now on.
 pub(super) fn stop_signal() -> CancellationToken {
     let stop = CancellationToken::new();
-    let told = stop.clone();
-    tokio::spawn(async move {
-        let terminated = async {
-            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-                Ok(mut signal) => signal.recv().await,
-                Err(_) => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminated => {}
-        }
-        told.cancel();
-    });
+    // Listened to at once, not when the task begins: who is told to stop in between would not end in order.
+    for mut signal in
+        [SignalKind::interrupt(), SignalKind::terminate()].into_iter().filter_map(|kind| signal(kind).ok())
+    {
+        let told = stop.clone();
+        tokio::spawn(async move {
+            signal.recv().await;
+            told.cancel();
+        });
+    }
     stop
 }
 
