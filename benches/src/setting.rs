@@ -24,6 +24,9 @@ pub const CALLERS: u32 = 16;
 /// The target's name.
 pub const TARGET: &str = "primary";
 
+/// An agent of a bench calls more often than any other may.
+pub const UNLIMITED: &str = "[mcp.limits]\ncalls_per_minute = 1000000\nburst = 1000000\n";
+
 /// Where a sync costs nothing.
 const MEMORY: &str = "/dev/shm";
 
@@ -82,7 +85,7 @@ pub fn target(cluster: &Cluster) -> TargetSettings {
 impl Host {
     async fn open(cluster: &Cluster, pack: &BuiltPack, dir: &Path) -> Result<Self> {
         let record = tempfile::Builder::new().prefix("lockgate-bench").tempdir_in(dir)?;
-        let more = format!("[record]\ndir = \"{}\"\n", record.path().display());
+        let more = format!("{UNLIMITED}[record]\ndir = \"{}\"\n", record.path().display());
         let site = Site::new(&[target(cluster)], &more);
         site.add(pack);
         site.add(site::diagnose_pack().await);

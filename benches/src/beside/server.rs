@@ -71,10 +71,10 @@ impl Setting {
         let (token, digest) = token::generate()?;
         let port = free_port()?;
         let more = format!(
-            "[mcp.limits]\ncalls_per_minute = 1000000\nburst = 1000000\n\
-             [mcp.http]\nlisten = \"127.0.0.1:{port}\"\n[[mcp.agent]]\nname = \"bench\"\nperson = \"ada\"\n\
+            "{UNLIMITED}[mcp.http]\nlisten = \"127.0.0.1:{port}\"\n[[mcp.agent]]\nname = \"bench\"\nperson = \"ada\"\n\
              token_sha256 = \"{digest}\"\n[record]\ndir = \"{}\"\n",
-            record.path().display()
+            record.path().display(),
+            UNLIMITED = setting::UNLIMITED
         );
         let mut target = cluster.target(TARGET, AGENT, "postgres");
         target.socket_dir = None;
