@@ -41,6 +41,17 @@ pub struct Said {
     pub err: String,
 }
 
+impl Said {
+    /// It was refused with this code.
+    ///
+    /// # Panics
+    /// If it was not.
+    #[track_caller]
+    pub fn refused(&self, code: &str) {
+        assert!(self.code != 0 && self.err.contains(&format!("error[{code}]")), "{code}: {self:?}");
+    }
+}
+
 impl Desk {
     /// With this program as `lockgate`, and the one beside it as `lockgate-sign`.
     ///

@@ -13,6 +13,7 @@ use lockgate_signing::{
     key::PrivateKey,
     predicate::{Statement, Terms},
 };
+pub use lockgate_tests::desk::Said;
 use lockgate_tests::{
     guest::component,
     site::{BuiltPack, Site},
@@ -28,22 +29,6 @@ pub const PUBLISHER: &str = "acme";
 pub async fn inventory(version: &str, more: &[(&str, &str)]) -> BuiltPack {
     let settings = [&[("name", "inventory"), ("version", version), ("small", "")], more].concat();
     BuiltPack::describe(component(&settings).await).await
-}
-
-/// How a process ended and what it said.
-#[derive(Debug)]
-pub struct Said {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
-}
-
-impl Said {
-    /// It was refused with this code.
-    #[track_caller]
-    pub fn refused(&self, code: &str) {
-        assert!(self.code != 0 && self.err.contains(&format!("error[{code}]")), "{code}: {self:?}");
-    }
 }
 
 pub struct World {
