@@ -3,8 +3,10 @@
 .PHONY: demo test test-long test-matrix lint bench setup setup-build
 
 # The incident, for real. `make demo YES=1` approves by itself, for CI. `make demo KEEP=1` leaves everything up.
+# Of the whole workspace, as the tests are: a package by itself has other features, and all would be built twice.
 demo: setup-build
-	cargo run --package lockgate --bin lockgate -- demo $(if $(YES),--yes) $(if $(KEEP),--keep)
+	cargo build --workspace --bin lockgate
+	$${CARGO_TARGET_DIR:-target}/debug/lockgate demo $(if $(YES),--yes) $(if $(KEEP),--keep)
 
 # Most tests wait for what happens on a server, so many more of them run at once than there are cores.
 TEST_THREADS ?= 8
@@ -20,7 +22,7 @@ test-long: setup
 # LOCKGATE_WRITE_DOCS=1 writes docs/packs/versions.md; otherwise the test compares with it.
 test-matrix:
 	@scripts/setup --all-servers
-	LOCKGATE_TEST_SERVERS=all cargo test --package lockgate-tests --test catalogue -- --test-threads=$(TEST_THREADS)
+	LOCKGATE_TEST_SERVERS=all cargo test --workspace --test catalogue -- --test-threads=$(TEST_THREADS)
 	@cat target/test-matrix.md
 
 lint: setup-build
