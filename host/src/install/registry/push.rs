@@ -3,11 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use lockgate_signing::{
-    encoding::{hex, sha256},
-    envelope::Envelope,
-    predicate::Statement,
-};
+use lockgate_signing::{encoding::sha256, envelope::Envelope, predicate::Statement};
 use oci_client::{
     Client, Reference, RegistryOperation,
     client::{ClientConfig, ClientProtocol},
@@ -26,7 +22,7 @@ use super::{
     Published, Registry, Session, exchange, in_time,
     layout::{EMPTY, EMPTY_CONTENT, ENVELOPE, TITLE, WASM_CONFIG, WASM_LAYER},
     named,
-    read::by_digest,
+    read::{by_digest, digest_of},
 };
 use crate::{
     error::{Code, Refusal},
@@ -188,7 +184,7 @@ fn fitting(pack: &Candidate) -> Result<&[u8], Refusal> {
 fn descriptor(media_type: &str, bytes: &[u8], title: Option<&str>) -> OciDescriptor {
     OciDescriptor {
         media_type: media_type.to_owned(),
-        digest: format!("sha256:{}", hex(&sha256(bytes))),
+        digest: digest_of(bytes),
         size: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
         annotations: title.map(|title| BTreeMap::from([(TITLE.to_owned(), title.to_owned())])),
         ..OciDescriptor::default()
@@ -197,7 +193,7 @@ fn descriptor(media_type: &str, bytes: &[u8], title: Option<&str>) -> OciDescrip
 
 /// What tools that list WebAssembly artifacts look at. Nothing of it is believed here.
 fn config(pack: &Candidate) -> Vec<u8> {
-    let layer = format!("sha256:{}", hex(&sha256(&pack.component)));
+    let layer = digest_of(&pack.component);
     let text = json!({
         "architecture": "wasm",
         "os": "wasip2",

@@ -146,7 +146,8 @@ pub(super) fn by_digest(reference: &Reference, digest: &str) -> Result<Reference
     Ok(Reference::with_digest(registry, repository, digest.to_owned()))
 }
 
-fn digest_of(bytes: &[u8]) -> String {
+/// What bytes are called in a registry.
+pub(super) fn digest_of(bytes: &[u8]) -> String {
     format!("sha256:{}", hex(&sha256(bytes)))
 }
 
